@@ -1,4 +1,4 @@
-"""Pretend OpenMRS hospitals on a private MariaDB.  Tests and `./run demo` use them; nothing here imports Django.
+"""Pretend OpenMRS hospitals on a private MariaDB, for tests and `./run demo`.  Nothing here imports Django.
 
     with MariaDBServer() as server:                       # tests.openmrs.server
         hospital = PretendHospital(server, "kigali", "2.6").create()

@@ -34,9 +34,7 @@ LOOPBACK = "127.0.0.1"
 SBIN = "/usr/sbin:/usr/local/sbin:/usr/local/mysql/bin:/opt/homebrew/bin:/usr/libexec"
 START_TIMEOUT = 30.0  # seconds; a start takes 0.4 s, a laden machine ten times that
 STOP_TIMEOUT = 20.0
-TEMPLATE_EDITION = (
-    "1"  # part of the name of the cached data folder: raise it when INITIAL_SQL changes
-)
+TEMPLATE_EDITION = "1"  # part of the name of the cached data folder: raise it when INITIAL_SQL changes
 # Only the socket may carry an account without password: a TCP port is open to every user of the machine.
 INITIAL_SQL = "DELETE FROM mysql.global_priv WHERE User = '' OR (User = 'root' AND Host <> 'localhost');\n"
 SMALL = [
@@ -113,9 +111,7 @@ class MariaDBServer:
         self.socket = self._work / "s"
         self.log = self._work / "mariadbd.log"
         self._tls_args: list[str] = []
-        self._processes: list[
-            subprocess.Popen[bytes]
-        ] = []  # none or one; shared with the finalizer
+        self._processes: list[subprocess.Popen[bytes]] = []  # none or one; shared with the finalizer
         # Runs at close(), when nobody holds this object any more, or at the interpreter's end.
         self._finalizer = weakref.finalize(self, _end, self._processes, self._work)
 
@@ -161,11 +157,7 @@ class MariaDBServer:
                 return self
             self._reap(signal.SIGKILL)
             # Between free_port() and the start another process may have taken the port.
-            if not (
-                self._port_is_ours_to_choose
-                and "use" in self._log_tail()
-                and attempt < 3
-            ):
+            if not (self._port_is_ours_to_choose and "use" in self._log_tail() and attempt < 3):
                 break
             self.port = free_port()
         raise ServerFailed("mariadbd did not start:\n" + self._log_tail())
@@ -200,7 +192,7 @@ class MariaDBServer:
             self._processes[0].send_signal(signal.SIGCONT)
 
     def start_with_tls(self, *, names: Sequence[str] = (LOOPBACK, "localhost")) -> Path:
-        """(Re)start with TLS offered, certified for these names, and return the path of the CA's certificate."""
+        """(Re)start with TLS offered, certified for these names; return the path of the CA certificate."""
         folder = self._work / "tls"
         make_certificates(folder, names=names)
         self._tls_args = [
@@ -272,9 +264,7 @@ class MariaDBServer:
     def grant(self, user: str, password: str, privileges: str, target: str) -> None:
         """Create the account if need be, set its password, and grant `privileges` on `target`."""
         account = f"'{user}'@'%%'"
-        self.execute(
-            f"CREATE USER IF NOT EXISTS {account} IDENTIFIED BY %s", (password,)
-        )
+        self.execute(f"CREATE USER IF NOT EXISTS {account} IDENTIFIED BY %s", (password,))
         self.execute(f"ALTER USER {account} IDENTIFIED BY %s", (password,))
         self.execute(f"GRANT {privileges} ON {target} TO '{user}'@'%'")
 
@@ -288,9 +278,7 @@ class MariaDBServer:
             "--user=root",
             database,
         ]
-        client = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        client = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
         assert client.stdin is not None
         try:
             with opener(path, "rb") as content:
@@ -331,7 +319,7 @@ class MariaDBServer:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C in the terminal is the parent's business
-                preexec_fn=_die_with_parent(),
+                preexec_fn=_die_with_parent(),  # noqa: PLW1509  only from the main thread
             )
         self._processes[:] = [process]
 
@@ -351,11 +339,7 @@ class MariaDBServer:
         self._processes.clear()
 
     def _log_tail(self) -> str:
-        return (
-            self.log.read_text(errors="replace")[-3000:]
-            if self.log.exists()
-            else "(no log)"
-        )
+        return self.log.read_text(errors="replace")[-3000:] if self.log.exists() else "(no log)"
 
 
 def make_certificates(folder: Path, *, names: Sequence[str]) -> None:
@@ -376,12 +360,8 @@ def make_certificates(folder: Path, *, names: Sequence[str]) -> None:
         now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
-            .subject_name(
-                x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)])
-            )
-            .issuer_name(
-                x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, issuer)])
-            )
+            .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)]))
+            .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, issuer)]))
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - dt.timedelta(days=1))
@@ -392,23 +372,17 @@ def make_certificates(folder: Path, *, names: Sequence[str]) -> None:
         ec.generate_private_key(ec.SECP256R1()),
         ec.generate_private_key(ec.SECP256R1()),
     )
-    ca = certify(
-        "Pretend hospital CA", ca_key, "Pretend hospital CA", ca_key
-    ).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
-    server = certify(names[0], key, "Pretend hospital CA", ca_key).add_extension(
-        alternatives, critical=False
+    ca = certify("Pretend hospital CA", ca_key, "Pretend hospital CA", ca_key).add_extension(
+        x509.BasicConstraints(ca=True, path_length=None), critical=True
     )
+    alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
+    server = certify(names[0], key, "Pretend hospital CA", ca_key).add_extension(alternatives, critical=False)
     folder.mkdir(mode=0o700, exist_ok=True)
     pem = serialization.Encoding.PEM
     (folder / "ca.pem").write_bytes(ca.sign(ca_key, hashes.SHA256()).public_bytes(pem))
-    (folder / "server.pem").write_bytes(
-        server.sign(ca_key, hashes.SHA256()).public_bytes(pem)
-    )
+    (folder / "server.pem").write_bytes(server.sign(ca_key, hashes.SHA256()).public_bytes(pem))
     (folder / "server.key").write_bytes(
-        key.private_bytes(
-            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
 
 
@@ -428,14 +402,10 @@ def _as_user() -> list[str]:
 
 def _copy_template(data_dir: Path, mariadbd: str) -> None:
     """Make `data_dir` an initialised, empty data folder: a copy (0.05 s) of one that is made once (1 s)."""
-    told = subprocess.run(
-        [mariadbd, "--no-defaults", "--version"], capture_output=True, check=True
-    ).stdout
+    told = subprocess.run([mariadbd, "--no-defaults", "--version"], capture_output=True, check=True).stdout
     name = (
         "mariadb-empty-"
-        + hashlib.sha256(
-            told + INITIAL_SQL.encode() + TEMPLATE_EDITION.encode()
-        ).hexdigest()[:12]
+        + hashlib.sha256(told + INITIAL_SQL.encode() + TEMPLATE_EDITION.encode()).hexdigest()[:12]
     )
     template = _cache_folder() / name
     if not template.is_dir():
@@ -456,15 +426,13 @@ def _cache_folder() -> Path:
         pass
     folder = Path(tempfile.gettempdir()) / f"pp-mariadb-cache-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    if (
-        folder.stat().st_uid != os.getuid()
-    ):  # somebody else's: what lies there would run as our server
+    if folder.stat().st_uid != os.getuid():  # somebody else's: what lies there would run as our server
         raise ServerFailed(f"{folder} belongs to another user: remove it")
     return folder
 
 
 def _make_template(template: Path) -> None:
-    """Initialise next to the final place and rename: of several processes at once, one wins, none sees a half."""
+    """Initialise next to the final place and rename: of several processes one wins, none sees a half."""
     building = Path(tempfile.mkdtemp(prefix="mariadb-init-", dir=template.parent))
     extra = building / "extra.sql"
     extra.write_text(INITIAL_SQL)
@@ -482,9 +450,7 @@ def _make_template(template: Path) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise ServerFailed(
-                "mariadb-install-db failed:\n" + (done.stdout + done.stderr)[-3000:]
-            )
+            raise ServerFailed("mariadb-install-db failed:\n" + (done.stdout + done.stderr)[-3000:])
         try:
             (building / "data").rename(template)
         except OSError:
@@ -499,17 +465,12 @@ def _die_with_parent() -> Any:
 
     Linux ends the child when the *thread* that started it ends, so only the main thread may ask for it.
     """
-    if (
-        sys.platform != "linux"
-        or threading.current_thread() is not threading.main_thread()
-    ):
+    if sys.platform != "linux" or threading.current_thread() is not threading.main_thread():
         return None
     libc, parent, set_death_signal = ctypes.CDLL(None), os.getpid(), 1
 
     def ask() -> None:
-        libc.prctl(
-            set_death_signal, signal.SIGKILL
-        )  # not SIGTERM: a frozen server would not hear it
+        libc.prctl(set_death_signal, signal.SIGKILL)  # not SIGTERM: a frozen server would not hear it
         if os.getppid() != parent:  # the parent died before the call
             os._exit(1)
 
