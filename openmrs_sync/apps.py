@@ -1,0 +1,8 @@
+"""The app `openmrs_sync`."""
+
+from django.apps import AppConfig
+
+
+class OpenmrsSyncConfig(AppConfig):
+    name = "openmrs_sync"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,194 @@
+"""What the engine remembers between looks."""
+
+import uuid
+
+from django.db import models
+
+
+class ControlState(models.Model):
+    """Start, stop and interval for all hospitals; one row. Absent until start, stop or an interval was set: until then the environment counts (see `control`)."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    is_running = models.BooleanField()
+    interval_minutes = models.PositiveIntegerField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="openmrs_sync_interval",
+                condition=models.Q(interval_minutes__gte=1) & models.Q(interval_minutes__lte=1440),
+            )
+        ]
+
+
+class Heartbeat(models.Model):
+    """The last time something was executed, not merely alive: `tick`, or a worker."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    at = models.DateTimeField()
+
+
+class Claim(models.Model):
+    """Who may write for a hospital now. Taken by one guarded update; a killed holder frees it by time."""
+
+    hospital = models.OneToOneField(
+        "hospitals.Hospital", primary_key=True, on_delete=models.CASCADE, related_name="claim"
+    )
+    token = models.BigIntegerField(default=0, help_text="Grows with every claim; every write names it.")
+    lease_until = models.DateTimeField(null=True, blank=True, help_text="Null: free.")
+
+
+class Breaker(models.Model):
+    """Back-off per hospital. Closed: tried when due. Open: not before `retry_at`. Half open: one try under way."""
+
+    class State(models.TextChoices):
+        CLOSED = "closed", "closed"
+        OPEN = "open", "open"
+        HALF_OPEN = "half_open", "half open"
+
+    hospital = models.OneToOneField(
+        "hospitals.Hospital", primary_key=True, on_delete=models.CASCADE, related_name="breaker"
+    )
+    state = models.CharField(max_length=10, choices=State.choices, default=State.CLOSED)
+    n_failures = models.PositiveIntegerField(default=0)
+    retry_at = models.DateTimeField(null=True, blank=True)
+    last_error_kind = models.CharField(max_length=30, blank=True)
+    last_error_at = models.DateTimeField(null=True, blank=True)
+    last_success_at = models.DateTimeField(
+        null=True, blank=True, help_text="Start of the last look that succeeded."
+    )
+    last_try_at = models.DateTimeField(null=True, blank=True)
+
+
+class Watermark(models.Model):
+    """What the watcher saw last at a hospital. Moves only in the transaction that stores the marks it stands for."""
+
+    hospital = models.OneToOneField(
+        "hospitals.Hospital", primary_key=True, on_delete=models.CASCADE, related_name="watermark"
+    )
+    epoch = models.PositiveSmallIntegerField(default=1)
+    heads = models.JSONField(
+        default=dict, help_text='{"obs": {"mark": 2576, "window": [ids seen just below it]}, …}'
+    )
+    anchors = models.JSONField(
+        default=list, help_text='[["obs", 17, uuid], …]: old rows that must stay themselves.'
+    )
+    n_identifiers = models.BigIntegerField(
+        default=0, help_text="Identifiers of the chosen types at the last look."
+    )
+    deep_at = models.DateTimeField(null=True, blank=True)
+    deep_cursor = models.JSONField(default=dict, help_text="Where the rotating parts of the deep look go on.")
+    voided_obs = models.BinaryField(
+        null=True, help_text="Compressed set of voided obs ids at the last deep look."
+    )
+    stamps = models.JSONField(
+        default=dict, help_text="Largest change stamp seen per small table, source's local time."
+    )
+    dictionaries = models.BinaryField(null=True, help_text="Compressed {dictionary: {id: hash}}.")
+    persons = models.JSONField(default=dict, help_text="Patients there: voided, unlinked, held, linked, …")
+    losses = models.JSONField(
+        default=list, help_text="[[UTC seconds, records gone, links ended], …] for the brake."
+    )
+    losses_accepted_at = models.DateTimeField(null=True, blank=True)
+
+
+class SyncRun(models.Model):
+    """One try at one hospital: what it read, what it changed, how it ended."""
+
+    class Trigger(models.TextChoices):
+        SCHEDULE = "schedule", "schedule"
+        WATCH = "watch", "watch"
+        ADMIN = "admin", "admin"
+        API = "api", "API"
+        COMMAND = "command", "command"
+        PATIENT = "patient", "one patient"
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "queued"
+        RUNNING = "running", "running"
+        OK = "ok", "ok"
+        QUIET = "quiet", "quiet"
+        FAILED = "failed", "failed"
+        BUSY = "busy", "busy"
+        SKIPPED = "skipped", "skipped"
+        INTERRUPTED = "interrupted", "interrupted"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    hospital = models.ForeignKey("hospitals.Hospital", on_delete=models.CASCADE, related_name="runs")
+    trigger = models.CharField(max_length=10, choices=Trigger.choices)
+    status = models.CharField(max_length=12, choices=Status.choices)
+    error_kind = models.CharField(max_length=30, null=True, blank=True)  # noqa: DJ001 - null in the contract
+    message = models.TextField(
+        blank=True, help_text="One sentence with the next step. Never a name or value."
+    )
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    token = models.BigIntegerField(default=0)
+    is_full = models.BooleanField(default=False)
+    n_persons = models.PositiveIntegerField(default=0)
+    n_read = models.PositiveIntegerField(default=0)
+    n_created = models.PositiveIntegerField(default=0)
+    n_updated = models.PositiveIntegerField(default=0)
+    n_withdrawn = models.PositiveIntegerField(default=0)
+    n_unchanged = models.PositiveIntegerField(default=0)
+    n_parked = models.PositiveIntegerField(default=0)
+    n_excluded = models.PositiveIntegerField(default=0)
+    n_source_rows = models.PositiveBigIntegerField(
+        default=0, help_text="Rows fetched from the source in all."
+    )
+    source_seconds = models.FloatField(default=0, help_text="Seconds spent waiting for the source.")
+    seconds = models.FloatField(default=0)
+
+    class Meta:
+        ordering = ["-started_at"]
+        indexes = [models.Index(fields=["hospital", "-started_at"], name="openmrs_sync_run_latest")]
+
+    def __str__(self) -> str:
+        return f"Run {self.id}"
+
+
+class ParkedRow(models.Model):
+    """A source row that could not become a record. Replaced together with its link's mark, so never dropped."""
+
+    hospital = models.ForeignKey("hospitals.Hospital", on_delete=models.CASCADE, related_name="parked_rows")
+    link = models.ForeignKey("passport.Link", on_delete=models.CASCADE, related_name="parked_rows")
+    table = models.CharField(max_length=20)
+    source_id = models.BigIntegerField()
+    reason = models.CharField(max_length=40)
+    attempts = models.PositiveIntegerField(default=1)
+    parked_at = models.DateTimeField(help_text="When it was first parked.")
+    tried_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["link", "table", "source_id"], name="openmrs_sync_parked_source")
+        ]
+
+
+class ConceptRule(models.Model):
+    """The admin's word on a concept: its category, or that its rows are hidden. Comes before concept class and datatype."""
+
+    hospital = models.ForeignKey(
+        "hospitals.Hospital",
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        help_text="Empty: at every hospital.",
+    )
+    concept_uuid = models.CharField(max_length=38)
+    category = models.CharField(max_length=10, blank=True, help_text="Empty: leave the category as it is.")
+    is_hidden = models.BooleanField(
+        default=False, help_text="Rows of this concept are excluded as hidden_by_admin."
+    )
+    note = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["hospital", "concept_uuid"], name="openmrs_sync_rule_concept"),
+            models.UniqueConstraint(
+                fields=["concept_uuid"],
+                name="openmrs_sync_rule_everywhere",
+                condition=models.Q(hospital__isnull=True),
+            ),
+        ]

@@ -1,0 +1,166 @@
+"""Reading the environment, and refusing nonsense with a sentence that says what to do.
+
+Used by `settings` only. Every function raises ImproperlyConfigured whose message names the setting and the remedy,
+and never repeats a secret's value.
+"""
+
+import ipaddress
+import re
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
+
+SQLITE_OPTIONS = {
+    # IMMEDIATE: a transaction that begins by reading cannot fail later when it wants to write.
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
+}
+
+
+def made_secret(env: environ.FileAwareEnv, *, name: str, debug: bool, var: Path) -> str:
+    """The secret from the environment; under DEBUG a missing one is made once and kept in var/."""
+    value: str = env.str(name, default="").strip()
+    if value:
+        return value
+    if not debug:
+        raise ImproperlyConfigured(
+            f"{name} is not set. Make one with: {_recipe(name)}  and put it into .env as {name}=…"
+        )
+    kept = var / f"{name.lower()}.txt"
+    if not kept.exists():
+        var.mkdir(parents=True, exist_ok=True)
+        made = Fernet.generate_key().decode() if name == "CREDENTIAL_KEYS" else secrets.token_urlsafe(50)
+        fresh = kept.with_name(f"{kept.name}.{secrets.token_hex(4)}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(made)
+        try:
+            # A hard link fails where the file exists: two processes that start at once agree on one secret.
+            kept.hardlink_to(fresh)
+        except FileExistsError:
+            pass  # the other process was first, and its secret is read below
+        finally:
+            fresh.unlink()
+    return kept.read_text().strip()
+
+
+def _recipe(name: str) -> str:
+    if name == "CREDENTIAL_KEYS":
+        return 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
+    return 'python -c "import secrets; print(secrets.token_urlsafe(50))"'
+
+
+def fernet_keys(text: str) -> list[str]:
+    """The comma-separated Fernet keys; the first encrypts, all decrypt."""
+    keys = [key.strip() for key in text.split(",") if key.strip()]
+    for number, key in enumerate(keys, start=1):
+        try:
+            Fernet(key)
+        except (ValueError, TypeError):
+            raise ImproperlyConfigured(
+                f"CREDENTIAL_KEYS: key number {number} is not a Fernet key. Make one with: {_recipe('CREDENTIAL_KEYS')}"
+            ) from None
+    if not keys:
+        raise ImproperlyConfigured(f"CREDENTIAL_KEYS is empty. Make a key with: {_recipe('CREDENTIAL_KEYS')}")
+    return keys
+
+
+def whole_number(env: environ.FileAwareEnv, *, name: str, default: int, low: int, high: int) -> int:
+    text = env.str(name, default=str(default)).strip()
+    if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
+        raise ImproperlyConfigured(f"{name} must be a whole number from {low} to {high}.")
+    return int(text)
+
+
+def yes_or_no(env: environ.FileAwareEnv, *, name: str, default: bool) -> bool:
+    text = env.str(name, default="true" if default else "false").strip().lower()
+    if text in {"true", "1", "yes", "on"}:
+        return True
+    if text in {"false", "0", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name} must be true or false.")
+
+
+def networks(text: str, *, name: str) -> list[str]:
+    """CIDRs, comma-separated; an empty list means: no explicit list was given."""
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    for part in found:
+        try:
+            ipaddress.ip_network(part)
+        except ValueError:
+            raise ImproperlyConfigured(
+                f"{name} must be a comma-separated list of networks such as 10.0.0.0/8."
+            ) from None
+    return found
+
+
+def pattern(text: str, *, name: str) -> str:
+    try:
+        re.compile(text)
+    except re.error:
+        raise ImproperlyConfigured(f"{name} is not a regular expression. Example: [0-9]{{16}}") from None
+    return text
+
+
+def redis_url(text: str) -> str:
+    if text and urlsplit(text).scheme not in {"redis", "rediss", "unix"}:
+        raise ImproperlyConfigured("REDIS_URL must look like redis://host:6379/0.")
+    return text
+
+
+def is_mongodb(url: str) -> bool:
+    return url.startswith(("mongodb://", "mongodb+srv://"))
+
+
+def relational(url: str, *, name: str, base: Path) -> dict[str, Any]:
+    """Django's settings for a sqlite, postgres or mysql URL."""
+    scheme = url.split(":", 1)[0]
+    if scheme not in {"sqlite", "postgres", "postgresql", "mysql"}:
+        raise ImproperlyConfigured(
+            f"{name} must begin with sqlite://, postgres:// or mysql:// "
+            "(mongodb:// is for DATABASE_URL only and holds the records)."
+        )
+    config: dict[str, Any] = environ.FileAwareEnv.db_url_config(url)
+    if not config.get("NAME"):
+        raise ImproperlyConfigured(
+            f"{name} names no database. Example: {scheme}://user:password@host/passport"
+        )
+    if scheme == "sqlite":
+        path = Path(config["NAME"])
+        config["NAME"] = str(path if path.is_absolute() else base / path)
+        Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+        config["OPTIONS"] = {**SQLITE_OPTIONS}
+    elif scheme == "mysql":
+        config["OPTIONS"] = {"charset": "utf8mb4", "isolation_level": "read committed", "connect_timeout": 5}
+        config["CONN_MAX_AGE"] = 60
+        config["CONN_HEALTH_CHECKS"] = True
+    else:
+        config["OPTIONS"] = {"connect_timeout": 5}
+        config["CONN_MAX_AGE"] = 60
+        config["CONN_HEALTH_CHECKS"] = True
+    return config
+
+
+def mongodb(url: str) -> dict[str, Any]:
+    """Django's settings for the records in MongoDB. The database's name is the URL's path."""
+    name = urlsplit(url).path.strip("/")
+    if not name:
+        raise ImproperlyConfigured(
+            "DATABASE_URL names no database. Example: mongodb://user:password@host:27017/passport"
+        )
+    parts = urlsplit(url)
+    query = (
+        parts.query
+        if "serverSelectionTimeoutMS" in parts.query
+        else f"{parts.query}&serverSelectionTimeoutMS=5000".lstrip("&")
+    )
+    return {
+        "ENGINE": "django_mongodb_backend",
+        "HOST": parts._replace(query=query).geturl(),
+        "NAME": name,
+    }

@@ -1,0 +1,77 @@
+"""Logins, and the doctors who sign the hospitals' rows."""
+
+import uuid
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.db import models
+
+
+class Role(models.TextChoices):
+    ADMIN = "admin", "admin"
+    DOCTOR = "doctor", "doctor"
+    PATIENT = "patient", "patient"
+
+
+class AccountManager(UserManager["User"]):
+    def create_superuser(
+        self, username: str, email: str | None = None, password: str | None = None, **extra: Any
+    ) -> "User":
+        """`createsuperuser` makes an admin."""
+        return super().create_superuser(username, email, password, **{"role": Role.ADMIN, **extra})
+
+
+class User(AbstractUser):
+    """A login with one role. The username is never a National ID: usernames are stored in clear in many places."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.PATIENT)
+    hospital = models.ForeignKey(
+        "hospitals.Hospital",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="staff",
+        help_text="Where a doctor works. A doctor sees the patients of this hospital.",
+    )
+
+    objects: ClassVar[AccountManager] = AccountManager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="passport_user_doctor_has_hospital",
+                condition=~models.Q(role="doctor") | models.Q(hospital__isnull=False),
+                violation_error_message="A doctor belongs to a hospital.",
+            )
+        ]
+
+    @property
+    def is_doctor(self) -> bool:
+        return self.role == Role.DOCTOR
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == Role.ADMIN
+
+
+class Doctor(models.Model):
+    """A provider at one hospital, as its OpenMRS names them. A placeholder until an account is linked to it.
+
+    Source: OpenMRS table `provider`. The same provider_id at two hospitals is two doctors.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    hospital = models.ForeignKey("hospitals.Hospital", on_delete=models.PROTECT, related_name="doctors")
+    provider_uuid = models.CharField(max_length=38)
+    name = models.CharField(max_length=255)
+    user = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="doctors")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["hospital", "provider_uuid"], name="passport_doctor_provider")
+        ]
+
+    def __str__(self) -> str:
+        return self.name

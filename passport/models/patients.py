@@ -1,0 +1,79 @@
+"""Passport holders, their numbers, and whom they let in."""
+
+import uuid
+
+from django.db import models
+
+
+class Sex(models.TextChoices):
+    MALE = "M", "male"
+    FEMALE = "F", "female"
+    OTHER = "O", "other"
+    UNKNOWN = "U", "not known"
+
+
+class Patient(models.Model):
+    """Someone who holds a passport. Comes to be in `registration.register_patient` only."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    given_name = models.CharField(max_length=100, blank=True)
+    family_name = models.CharField(max_length=100, blank=True)
+    birth_date = models.DateField(null=True, blank=True)
+    sex = models.CharField(max_length=1, choices=Sex.choices, default=Sex.UNKNOWN)
+    email = models.EmailField(blank=True)
+    phone = models.CharField(max_length=30, blank=True)
+    user = models.OneToOneField(
+        "passport.User", null=True, blank=True, on_delete=models.SET_NULL, related_name="patient"
+    )
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        # Not the name: this text ends up in logs and in the admin's own history.
+        return f"Patient {self.id}"
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.given_name} {self.family_name}".strip()
+
+
+class PatientIdentifier(models.Model):
+    """A National ID of a patient, normalised by `registration.normalise_national_id`. One number leads to one patient."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="identifiers")
+    number = models.CharField(max_length=50, unique=True)
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"Identifier {self.id}"
+
+
+class PlaceholderNumber(models.Model):
+    """A number that stands for "no number" at some hospital. Kept normalised; counts as no number, refused at registration."""
+
+    number = models.CharField(max_length=50, unique=True)
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class AccessGrant(models.Model):
+    """A patient's permission for one doctor, or for every doctor of one hospital, until it ends."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="grants")
+    doctor = models.ForeignKey(
+        "passport.User", null=True, blank=True, on_delete=models.CASCADE, related_name="grants"
+    )
+    hospital = models.ForeignKey("hospitals.Hospital", null=True, blank=True, on_delete=models.CASCADE)
+    created_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="passport_grant_to_one",
+                condition=models.Q(doctor__isnull=False, hospital__isnull=True)
+                | models.Q(doctor__isnull=True, hospital__isnull=False),
+            )
+        ]

@@ -1,0 +1,271 @@
+"""Settings. Everything that differs between machines comes from the environment or from `.env`; see `.env.example`."""
+
+import base64
+import hashlib
+from datetime import timedelta
+from math import ceil
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from passport import environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.FileAwareEnv()
+environ.FileAwareEnv.read_env(BASE_DIR / ".env")
+
+# Where the embedded default keeps its files: database, cache, made secrets.
+VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
+
+DEBUG = environment.yes_or_no(env, name="DEBUG", default=False)
+SECRET_KEY = environment.made_secret(env, name="SECRET_KEY", debug=DEBUG, var=VAR_DIR)
+if len(SECRET_KEY) < 32:
+    raise ImproperlyConfigured(
+        "SECRET_KEY is shorter than 32 characters and could be guessed. Make a longer one."
+    )
+CREDENTIAL_KEYS = environment.fernet_keys(
+    environment.made_secret(env, name="CREDENTIAL_KEYS", debug=DEBUG, var=VAR_DIR)
+)
+# The audit chain is signed with a key of its own, so that one who can write to the database cannot forge it.
+AUDIT_KEY: str = (
+    env.str("AUDIT_KEY", default="")
+    or base64.b64encode(hashlib.blake2b(b"audit chain", key=SECRET_KEY.encode()[:64]).digest()).decode()
+)
+
+ALLOWED_HOSTS: list[str] = [
+    host.strip()
+    for host in env.str("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]").split(",")
+    if host.strip()
+]
+CSRF_TRUSTED_ORIGINS: list[str] = [
+    origin.strip() for origin in env.str("CSRF_TRUSTED_ORIGINS", default="").split(",") if origin.strip()
+]
+
+INSTALLED_APPS = [
+    "passport.apps.PassportConfig",
+    "hospitals.apps.HospitalsConfig",
+    "openmrs_sync.apps.OpenmrsSyncConfig",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
+    "django_q",
+    "rest_framework",
+    "rest_framework_simplejwt.token_blacklist",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "passport.middleware.SecurityHeaders",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "passport.urls"
+WSGI_APPLICATION = "passport.wsgi.application"
+APPEND_SLASH = False  # a redirect would lose the body of a POST; both spellings are routed instead
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# --- stores -----------------------------------------------------------------------------------------------------------
+
+DATABASE_URL: str = env.str("DATABASE_URL", default="") or f"sqlite:///{VAR_DIR / 'passport.sqlite3'}"
+CONTROL_DATABASE_URL: str = env.str("CONTROL_DATABASE_URL", default="")
+if environment.is_mongodb(DATABASE_URL):
+    DATABASES: dict[str, Any] = {
+        "default": environment.relational(
+            CONTROL_DATABASE_URL or f"sqlite:///{VAR_DIR / 'passport.sqlite3'}",
+            name="CONTROL_DATABASE_URL",
+            base=BASE_DIR,
+        ),
+        "records": environment.mongodb(DATABASE_URL),
+    }
+else:
+    DATABASES = {"default": environment.relational(DATABASE_URL, name="DATABASE_URL", base=BASE_DIR)}
+DATABASE_ROUTERS = ["passport.router.RecordsRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = environment.redis_url(env.str("REDIS_URL", default=""))
+CACHES: dict[str, Any] = {
+    # Shared between web and workers (django-q keeps its cluster state here), so never LocMem.
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    if REDIS_URL
+    else {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": str(VAR_DIR / "cache"),
+    }
+}
+
+# --- the queue --------------------------------------------------------------------------------------------------------
+
+SYNC_TASK_SECONDS = 900  # one hospital's run ends by itself within one interval, and never later than this
+Q_WORKERS = environment.whole_number(env, name="Q_WORKERS", default=2, low=1, high=64)
+Q_CLUSTER: dict[str, Any] = {
+    "name": "passport",
+    "workers": Q_WORKERS,
+    "bulk": 1,
+    "queue_limit": Q_WORKERS,
+    "timeout": SYNC_TASK_SECONDS,
+    # `retry` counts from the moment a task leaves the database, waiting included: see the system check.
+    "retry": SYNC_TASK_SECONDS * (1 + ceil((Q_WORKERS + 1) / Q_WORKERS)) + 60,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "catch_up": False,
+    "save_limit": 500,
+    "poll": 1,
+    "label": "Queue",
+    **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
+}
+
+# --- hospitals and matching -------------------------------------------------------------------------------------------
+
+ALLOWED_SOURCE_NETWORKS = environment.networks(
+    env.str("ALLOWED_SOURCE_NETWORKS", default=""), name="ALLOWED_SOURCE_NETWORKS"
+)
+NATIONAL_ID_PATTERN = environment.pattern(
+    env.str("NATIONAL_ID_PATTERN", default=""), name="NATIONAL_ID_PATTERN"
+)
+OPENMRS_AUTO_START_SYNC = environment.yes_or_no(env, name="OPENMRS_AUTO_START_SYNC", default=True)
+OPENMRS_SYNC_INTERVAL = environment.whole_number(
+    env, name="OPENMRS_SYNC_INTERVAL", default=5, low=1, high=1440
+)
+
+# --- who may enter ----------------------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "passport.User"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+REQUIRE_TOTP = environment.yes_or_no(env, name="REQUIRE_TOTP", default=not DEBUG)
+OTP_TOTP_ISSUER = "Patient Passport"
+OTP_ADMIN_HIDE_SENSITIVE_DATA = True
+LOGIN_URL = "home"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "home"
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["passport.api.authentication.JWTAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "passport.api.problems.problem_response",
+    "DEFAULT_THROTTLE_RATES": {"login": "10/min", "lookup": "120/min"},
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SIMPLE_JWT: dict[str, Any] = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=10),
+    "REFRESH_TOKEN_LIFETIME": timedelta(hours=12),
+    "ROTATE_REFRESH_TOKENS": True,
+    "BLACKLIST_AFTER_ROTATION": True,
+    "UPDATE_LAST_LOGIN": True,
+    "USER_ID_FIELD": "id",
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Patient Passport",
+    "DESCRIPTION": "One history per patient, read from every hospital's OpenMRS.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# --- web --------------------------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+TIME_ZONE_DISPLAY: str = env.str("TIME_ZONE_DISPLAY", default="Africa/Kigali")
+try:
+    ZoneInfo(TIME_ZONE_DISPLAY)
+except (ZoneInfoNotFoundError, ValueError):
+    raise ImproperlyConfigured("TIME_ZONE_DISPLAY is not a time zone. Example: Africa/Kigali") from None
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES: dict[str, Any] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+SECURE_COOKIES = environment.yes_or_no(env, name="SECURE_COOKIES", default=not DEBUG)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 60 * 60 * 12
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SECURE_SSL_REDIRECT = SECURE_COOKIES
+SECURE_REDIRECT_EXEMPT = [r"^health/"]
+SECURE_HSTS_SECONDS = 31_536_000 if SECURE_COOKIES else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_COOKIES
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
+)
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+
+# Events, ids and counts only; `passport.logs` takes National IDs out of request paths.
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"no_national_ids": {"()": "passport.logs.WithoutNationalIds"}},
+    "formatters": {"json": {"()": "passport.logs.JsonFormatter"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["no_national_ids"]},
+    },
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO").upper()},
+    "loggers": {
+        "django": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "django.server": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+    },
+}
