@@ -1,0 +1,87 @@
+"""What every test stands on: an environment of its own, a private MariaDB, and at the end what was missing."""
+
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.openmrs.server import MariaDBServer
+from tests.parts import MISSING, require
+
+# One folder per process (pytest-xdist starts several), outside the checkout: the demo may be running there.
+VAR_DIR = Path(tempfile.mkdtemp(prefix=f"passport-tests-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}-"))
+DATABASE_FILE = VAR_DIR / "passport.sqlite3"
+
+# Said before Django reads its settings; what is set here, a developer's .env cannot change. Processes that a test
+# starts inherit it, and so meet the test's own database.
+os.environ |= {
+    "DJANGO_SETTINGS_MODULE": "passport.settings",
+    "DEBUG": "true",
+    "SECRET_KEY": "only-for-tests-only-for-tests-only-for-tests",
+    "VAR_DIR": str(VAR_DIR),
+    "DATABASE_URL": os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{DATABASE_FILE}",
+    "CONTROL_DATABASE_URL": "",
+    "REDIS_URL": "",
+    "ALLOWED_HOSTS": "localhost,127.0.0.1,testserver",
+    "ALLOWED_SOURCE_NETWORKS": "",
+    "NATIONAL_ID_PATTERN": "",
+    "REQUIRE_TOTP": "false",
+    "TIME_ZONE_DISPLAY": "Africa/Kigali",
+}
+
+MARKED_BY_FIXTURE = {"mariadb": "integration", "real_dumps": "real"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for fixture, marker in MARKED_BY_FIXTURE.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(marker)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons = Counter(
+        reason for report in terminalreporter.stats.get("skipped", []) if (reason := reason_of(report))
+    )
+    if reasons:
+        terminalreporter.section("NOT TESTED", sep="!")
+        for reason, n_tests in sorted(reasons.items()):
+            terminalreporter.line(f"{n_tests} tests, {reason}")
+
+
+def reason_of(report: pytest.TestReport) -> str:
+    """Why this test was skipped, when a missing part was the reason; else the empty string."""
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+    return text[text.index(MISSING) :] if MISSING in text else ""
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(VAR_DIR, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """A file, not memory: threads and other processes must see the same SQLite database."""
+    from django.db import connections
+
+    settings = connections["default"].settings_dict
+    if settings["ENGINE"] == "django.db.backends.sqlite3":
+        settings["TEST"]["NAME"] = str(DATABASE_FILE)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDBServer]:
+    """One private server per process. Tests make databases in it, under names of their own."""
+    require("mariadb")
+    with MariaDBServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def real_dumps() -> Path:
+    """The folder with demo/*.sql.gz and schema/*.sql.gz of real OpenMRS installs."""
+    return require("openmrs dumps")
