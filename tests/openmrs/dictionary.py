@@ -22,9 +22,10 @@ DATATYPES = {  # name: the fixed part of OpenMRS' uuid
     "Boolean": "5cca",
     "Complex": "6242",
 }
-CLASSES = (
-    "Test Procedure Drug Diagnosis Finding Question LabSet MedSet ConvSet Misc Symptom Symptom/Finding Specimen"
-).split() + ["Misc Order", "Frequency", "Units of Measure"]
+CLASSES = [
+    *"Test Procedure Drug Diagnosis Finding Question LabSet MedSet ConvSet Misc Symptom Specimen".split(),
+    *("Symptom/Finding", "Misc Order", "Frequency", "Units of Measure"),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +126,10 @@ TESTS = [
     _set("full blood count", "1019", "LabSet", "Full blood count | Hémogramme"),
 ]  # fmt: skip
 
-DIAGNOSES = _plain("Diagnosis", "N/A", """
+DIAGNOSES = _plain(
+    "Diagnosis",
+    "N/A",
+    """
     diabetes        | 142474 | Type 2 diabetes mellitus | Diabète de type 2 | Diyabete yo mu bwoko bwa 2
     hypertension    | 117399 | Hypertension | Hypertension artérielle | Umuvuduko ukabije w'amaraso
     malaria         | 116128 | Malaria | Paludisme | Malariya
@@ -139,16 +143,24 @@ DIAGNOSES = _plain("Diagnosis", "N/A", """
     laceration      | 116543 | Laceration | Plaie | Igikomere
     malnutrition    | 115122 | Moderate acute malnutrition | Malnutrition aiguë modérée | Imirire mibi
     pregnancy       | 1434   | Normal pregnancy | Grossesse normale | Gutwita
-""")
-SYMPTOMS = _plain("Symptom", "N/A", """
+""",
+)
+SYMPTOMS = _plain(
+    "Symptom",
+    "N/A",
+    """
     fever       | 140238 | Fever | Fièvre | Umuriro
     cough       | 143264 | Cough | Toux | Inkorora
     headache    | 139084 | Headache | Céphalée | Kuribwa umutwe
     rash        | 512    | Rash | Éruption cutanée |
     hives       | 111061 | Hives | Urticaire |
     anaphylaxis | 148888 | Anaphylaxis | Anaphylaxie |
-""")
-DRUGS = _plain("Drug", "N/A", """
+""",
+)
+DRUGS = _plain(
+    "Drug",
+    "N/A",
+    """
     metformin   | 79651 | Metformin | Metformine |
     amlodipine  | 71137 | Amlodipine | Amlodipine |
     coartem     | 77991 | Artemether / Lumefantrine | Artéméther / Luméfantrine |
@@ -159,20 +171,33 @@ DRUGS = _plain("Drug", "N/A", """
     salbutamol  | 83258 | Salbutamol | Salbutamol |
     ors         | 351   | Oral rehydration salts | Sels de réhydratation orale |
     ibuprofen   | 77897 | Ibuprofen | Ibuprofène |
-""")
+""",
+)
 QUESTIONS = [
-    *_plain("Question", "Text", """
+    *_plain(
+        "Question",
+        "Text",
+        """
         complaint | 160531 | Chief complaint | Motif de consultation | Impamvu yo kwivuza
         note      | 162169 | Text of encounter note | Note clinique |
-    """),
-    *_plain("Question", "Coded", """
+    """,
+    ),
+    *_plain(
+        "Question",
+        "Coded",
+        """
         symptom  | 1728   | Sign or symptom | Signe ou symptôme |
         medicine | 1282   | Medication given | Médicament donné |
-    """),
-    *_plain("Question", "Date", """
+    """,
+    ),
+    *_plain(
+        "Question",
+        "Date",
+        """
         return date           | 5096 | Return visit date | Date du rendez-vous | Itariki yo kugaruka
         last menstrual period | 1427 | Date of last menstrual period | Date des dernières règles |
-    """),
+    """,
+    ),
     *_plain("Question", "Time", "arrival time | 161655 | Time of arrival | Heure d'arrivée |"),
     *_plain("Question", "Datetime", "injury time | 165197 | Date and time of injury | Date de l'accident |"),
     *_plain("Question", "Boolean", "smoker | 163731 | Smokes tobacco | Fume | Anywa itabi"),
@@ -182,7 +207,10 @@ QUESTIONS = [
     *_plain("Finding", "N/A", "abnormal | 1116 | Abnormal | Anormal |"),
 ]
 ANSWERS = [
-    *_plain("Misc", "N/A", """
+    *_plain(
+        "Misc",
+        "N/A",
+        """
         true        | 165193 | True | Vrai |
         false       | 165194 | False | Faux |
         yes         | 1065 | Yes | Oui | Yego
@@ -203,21 +231,30 @@ ANSWERS = [
         Confirmed   | 159392 | Confirmed diagnosis | Diagnostic confirmé |
         Primary     | 159943 | Primary | Primaire |
         Secondary   | 159944 | Secondary | Secondaire |
-    """),
-    *_plain("Units of Measure", "N/A", """
+    """,
+    ),
+    *_plain(
+        "Units of Measure",
+        "N/A",
+        """
         mg     | 161553 | Milligram | Milligramme |
         tablet | 1513   | Tablet | Comprimé |
         mL     | 162263 | Milliliter | Millilitre |
         days   | 1072   | Days | Jours |
         weeks  | 1073   | Weeks | Semaines |
         months | 1074   | Months | Mois |
-    """),
+    """,
+    ),
 ]
-FREQUENCIES = _plain("Frequency", "N/A", """
+FREQUENCIES = _plain(
+    "Frequency",
+    "N/A",
+    """
     once daily        | 160862 | Once daily | Une fois par jour |
     twice daily       | 160858 | Twice daily | Deux fois par jour |
     three times daily | 160866 | Three times daily | Trois fois par jour |
-""")
+""",
+)
 TIMES_A_DAY = {"once daily": 1.0, "twice daily": 2.0, "three times daily": 3.0}
 DIAGNOSIS_SET = [
     _set("diagnosis set", "159947", "ConvSet", "Visit Diagnoses | Diagnostics de la visite",
