@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import django
 import pytest
 
 from tests.openmrs.server import MariaDBServer
@@ -34,6 +35,11 @@ os.environ |= {
 }
 
 MARKED_BY_FIXTURE = {"mariadb": "integration", "real_dumps": "real"}
+
+
+def pytest_configure() -> None:
+    # pytest-django sets up only a Django that something has imported by now; in a single process nothing has.
+    django.setup()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
