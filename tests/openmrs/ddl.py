@@ -71,9 +71,11 @@ def read_tables() -> dict[str, Table]:
     return tables
 
 
+@cache
 def columns_of(table: str, version: str) -> dict[str, Column]:
     """Return the table's columns in this version, by name; none when the version has no such table."""
-    columns = [column for column in read_tables()[table].columns if column.exists_in(version)]
+    table_or_none = read_tables().get(table)
+    columns = [c for c in table_or_none.columns if c.exists_in(version)] if table_or_none else []
     return {column.name: column for column in columns} if any(column.is_key for column in columns) else {}
 
 
@@ -150,8 +152,4 @@ def _create_table(table: Table, version: str) -> str:
         parts.append(f"UNIQUE KEY `{f'{table.name}_uuid_index' if is_old(version) else 'uuid'}` (`uuid`)")
     parts.extend(f"KEY `{name}` (`{column}`)" for name, column in table.indexes if column in columns)
     charset = "latin1" if is_old(version) else "utf8mb3"
-    return (
-        f"CREATE TABLE `{table.name}` (\n  "
-        + ",\n  ".join(parts)
-        + f"\n) ENGINE=InnoDB DEFAULT CHARSET={charset}"
-    )
+    return f"CREATE TABLE `{table.name}` (\n  " + ",\n  ".join(parts) + f"\n) ENGINE=InnoDB DEFAULT CHARSET={charset}"

@@ -64,12 +64,15 @@ class PretendHospital(Rows):
     def create(self) -> Self:
         """Make the database afresh: tables, dictionary, staff, places, identifier types; no patient."""
         self.close()
-        self.server.create_database(
-            self.database, charset="latin1" if ddl.is_old(self.version) else "utf8mb3"
-        )
+        self.server.create_database(self.database, charset="latin1" if ddl.is_old(self.version) else "utf8mb3")
         for statement in ddl.create_statements(self.version):
             self.execute(statement)
         seeding.seed(self)
+        return self
+
+    def open(self) -> Self:
+        """Take up a hospital that another process created: the look-ups are read from its database."""
+        seeding.look_up(self)
         return self
 
     def grant_reader(self, user: str = "passport", password: str = "read-only-please") -> dict[str, Any]:
@@ -165,9 +168,7 @@ class PretendHospital(Rows):
 
     def identifiers_of(self, person: int, type: str | int = "National ID") -> list[int]:
         """Return the ids of the live identifiers of this type."""
-        found = self.rows(
-            "patient_identifier", patient_id=person, identifier_type=self.identifier_type(type), voided=0
-        )
+        found = self.rows("patient_identifier", patient_id=person, identifier_type=self.identifier_type(type), voided=0)
         return [row["patient_identifier_id"] for row in found]
 
     def change_identifier(self, identifier_id: int, identifier: str) -> None:
@@ -248,9 +249,7 @@ class PretendHospital(Rows):
     def _hand_over_obs(self, loser: int, winner: int, encounters: Sequence[int]) -> None:
         everything = self.rows("obs", person_id=loser)
         copied = [
-            row
-            for row in everything
-            if not row["voided"] and (self._is_2x or row["encounter_id"] not in encounters)
+            row for row in everything if not row["voided"] and (self._is_2x or row["encounter_id"] not in encounters)
         ]
         kept = {row["obs_id"] for row in everything} - {row["obs_id"] for row in copied}
         for obs in sorted(kept):
@@ -582,9 +581,7 @@ class PretendHospital(Rows):
         """Order a test.  `type="Lab Order"` is a local type of class org.openmrs.Order, without test_order row."""
         moment = at or self._time_and_place(encounter)[0]
         with self.atomic_unless_bulk():
-            order = self._add_order(
-                type, person, self.concept(concept), encounter, orderer, moment, None, columns
-            )
+            order = self._add_order(type, person, self.concept(concept), encounter, orderer, moment, None, columns)
             if type == "Test Order":
                 self.insert("test_order", order_id=order)
         return order
@@ -661,9 +658,7 @@ class PretendHospital(Rows):
             **ours | columns,
         )
 
-    def _dosing(
-        self, dose_units: str, frequency: str, days: int | None, non_coded: str | None
-    ) -> dict[str, Any]:
+    def _dosing(self, dose_units: str, frequency: str, days: int | None, non_coded: str | None) -> dict[str, Any]:
         if ddl.is_old(self.version):
             return {"units": dose_units, "frequency": frequency, "prn": 0, "complex": 0}
         dosing = {
@@ -817,13 +812,9 @@ class PretendHospital(Rows):
     def edit_allergy(self, allergy: int, **columns: Any) -> int:
         """Edit: void + new, with the reactions."""
         with self.atomic():
-            new_id = self.insert(
-                "allergy", **self._copy_of("allergy", self.row("allergy", allergy)) | columns
-            )
+            new_id = self.insert("allergy", **self._copy_of("allergy", self.row("allergy", allergy)) | columns)
             for row in self.rows("allergy_reaction", allergy_id=allergy):
-                self.insert(
-                    "allergy_reaction", **self._copy_of("allergy_reaction", row) | {"allergy_id": new_id}
-                )
+                self.insert("allergy_reaction", **self._copy_of("allergy_reaction", row) | {"allergy_id": new_id})
             self.void("allergy", allergy)
             return new_id
 
@@ -837,9 +828,7 @@ class PretendHospital(Rows):
 
     # -- dictionary and staff -------------------------------------------------------------------------
 
-    def rename_concept(
-        self, concept: str | int, name: str, *, locale: str = "en", in_place: bool = False
-    ) -> int:
+    def rename_concept(self, concept: str | int, name: str, *, locale: str = "en", in_place: bool = False) -> int:
         """Void the name, add a new one, and return its id; `in_place`: by plain SQL, no stamp."""
         with self.atomic():
             old = self.rows(

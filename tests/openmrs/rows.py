@@ -8,6 +8,7 @@ import random
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
@@ -32,9 +33,7 @@ class Rows:
         self.time_zone = time_zone
         self.random = random.Random(f"{database if seed is None else seed}")
         zone = ZoneInfo(time_zone)
-        self.clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(zone).replace(
-            tzinfo=None, microsecond=0
-        )
+        self.clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(zone).replace(tzinfo=None, microsecond=0)
         self._connection: Any = None
         self._depth = 0
         self._buffer: dict[tuple[str, tuple[str, ...]], list[tuple[Any, ...]]] | None = None
@@ -133,16 +132,16 @@ class Rows:
 
     def columns(self, table: str) -> dict[str, ddl.Column]:
         """Return the columns of a table.  Raises NotInThisVersion."""
-        if table not in ddl.read_tables() or not (columns := ddl.columns_of(table, self.version)):
-            raise NotInThisVersion(f"OpenMRS {self.version} has no table {table}")
-        return columns
+        if columns := ddl.columns_of(table, self.version):
+            return columns
+        raise NotInThisVersion(f"OpenMRS {self.version} has no table {table}")
 
     def has(self, table: str, column: str | None = None) -> bool:
         columns = ddl.columns_of(table, self.version)
         return bool(columns) if column is None else column in columns
 
     def key_of(self, table: str) -> str:
-        return next(column.name for column in self.columns(table).values() if column.is_key)
+        return _key_of(table, self.version)
 
     def new_uuid(self) -> str:
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
@@ -166,15 +165,11 @@ class Rows:
         if not columns:
             return
         changes = ", ".join(f"`{name}` = %s" for name in columns)
-        self.execute(
-            f"UPDATE `{table}` SET {changes} WHERE `{self.key_of(table)}` = %s", (*columns.values(), row_id)
-        )
+        self.execute(f"UPDATE `{table}` SET {changes} WHERE `{self.key_of(table)}` = %s", (*columns.values(), row_id))
 
     def change(self, table: str, row_id: int, **columns: Any) -> None:
         """Change a row as OpenMRS does: date_changed moves where the table has one."""
-        stamps = (
-            {"changed_by": ADMIN, "date_changed": self.clock()} if self.has(table, "date_changed") else {}
-        )
+        stamps = {"changed_by": ADMIN, "date_changed": self.clock()} if self.has(table, "date_changed") else {}
         self.update(table, row_id, **columns, **stamps)
 
     def delete(self, table: str, row_id: int) -> None:
@@ -199,16 +194,12 @@ class Rows:
         """Return the rows with these values (None: IS NULL), by key."""
         names = list(self.columns(table))
         condition = " AND ".join(f"`{name}` <=> %s" for name in where) or "1"
-        sql = (
-            f"SELECT `{'`, `'.join(names)}` FROM `{table}` WHERE {condition} ORDER BY `{self.key_of(table)}`"
-        )
+        sql = f"SELECT `{'`, `'.join(names)}` FROM `{table}` WHERE {condition} ORDER BY `{self.key_of(table)}`"
         return [dict(zip(names, row, strict=True)) for row in self.execute(sql, tuple(where.values()))]
 
     def count(self, table: str, **where: Any) -> int:
         condition = " AND ".join(f"`{name}` <=> %s" for name in where) or "1"
-        return int(
-            self.execute(f"SELECT COUNT(*) FROM `{table}` WHERE {condition}", tuple(where.values()))[0][0]
-        )
+        return int(self.execute(f"SELECT COUNT(*) FROM `{table}` WHERE {condition}", tuple(where.values()))[0][0])
 
     # -- bulk -----------------------------------------------------------------------------------------
 
@@ -263,3 +254,11 @@ class Rows:
         for name in columns:
             if name not in known:
                 raise NotInThisVersion(f"OpenMRS {self.version} has no column {table}.{name}")
+
+
+@cache
+def _key_of(table: str, version: str) -> str:
+    for column in ddl.columns_of(table, version).values():
+        if column.is_key:
+            return column.name
+    raise NotInThisVersion(f"OpenMRS {version} has no table {table}")

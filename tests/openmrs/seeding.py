@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tests.openmrs import ddl
@@ -11,6 +12,9 @@ from tests.openmrs import dictionary as d
 if TYPE_CHECKING:
     from tests.openmrs.hospital import PretendHospital
 
+STAFF_KEYS = ("physician", "nurse", "midwife", "retired", "lab")  # the laboratory's person has no name
+IDENTIFIER_TYPES = ("OpenMRS ID", "Old Identification Number", "National ID")
+ORDER_TYPES = ("Drug Order", "Test Order", "Lab Order")
 FOUNDED = dt.datetime(2012, 3, 1, 8, 0, 0)
 FIRST_CONCEPT = (100, 5000)  # concept_id means nothing outside its hospital: each starts somewhere else
 OPENMRS_ID_UUID = "8d793bee-c2cc-11de-8d13-0010c6dffd0f"
@@ -31,6 +35,36 @@ def seed(hospital: PretendHospital) -> None:
         _orders(hospital)
         _settings(hospital)
         _changelog(hospital)
+
+
+def look_up(hospital: PretendHospital) -> None:
+    """Find again what seed() wrote, by uuid or by the order in which it was written."""
+    h = hospital
+    ids = {row["uuid"]: row["concept_id"] for row in h.rows("concept")}
+    h.concepts = {concept.key: ids[concept.uuid] for concept in d.CONCEPTS}
+    h.drugs = _in_order(h, "drug", d.FORMULARY)
+    h.locations = _in_order(h, "location", ("hospital", *d.LOCATIONS))
+    h.providers = _in_order(h, "provider", STAFF_KEYS)
+    h.encounter_types = _in_order(h, "encounter_type", d.ENCOUNTER_TYPES)
+    h.visit_types = _in_order(h, "visit_type", d.VISIT_TYPES)
+    h.identifier_types = _in_order(h, "patient_identifier_type", IDENTIFIER_TYPES)
+    h.order_types = _in_order(h, "order_type", ORDER_TYPES)
+    h.clinician_role = h.rows("encounter_role")[0]["encounter_role_id"]
+    if h.has("care_setting"):
+        h.care_setting = h.rows("care_setting")[0]["care_setting_id"]
+        h.frequencies = _in_order(h, "order_frequency", d.TIMES_A_DAY)
+    h.provider_names = {key: _provider_name(h, provider) for key, provider in h.providers.items()}
+
+
+def _in_order(h: PretendHospital, table: str, keys: Iterable[str]) -> dict[str, int]:
+    """The seed wrote them in this order, and rows added later come after them."""
+    return {key: row[h.key_of(table)] for key, row in zip(keys, h.rows(table), strict=False)}
+
+
+def _provider_name(h: PretendHospital, provider: int) -> str:
+    row = h.row("provider", provider)
+    names = h.rows("person_name", person_id=row["person_id"], voided=0)
+    return f"{names[0]['given_name']} {names[0]['family_name']}" if names else row["name"]
 
 
 def _users(h: PretendHospital) -> None:
@@ -147,9 +181,7 @@ def _places(h: PretendHospital) -> None:
 
 def _staff(h: PretendHospital) -> None:
     names = h.random.sample(d.STAFF, 4)
-    for number, (key, (given, family)) in enumerate(
-        zip(("physician", "nurse", "midwife", "retired"), names, strict=True), 1
-    ):
+    for number, (key, (given, family)) in enumerate(zip(STAFF_KEYS, names, strict=False), 1):
         person = h.insert("person", gender=h.random.choice("MF"), birthdate=dt.date(1980, 1, number))
         h.insert("person_name", person_id=person, preferred=1, given_name=given, family_name=family)
         retired = {"retired": 1, "retired_by": 1, "date_retired": h.clock()} if key == "retired" else {}
@@ -167,7 +199,7 @@ def _kinds(h: PretendHospital) -> None:
     for key, name in d.VISIT_TYPES.items():
         h.visit_types[key] = h.insert("visit_type", name=name)
     h.clinician_role = h.insert("encounter_role", name="Clinician")
-    for name in ("OpenMRS ID", "Old Identification Number", "National ID"):
+    for name in IDENTIFIER_TYPES:
         extra = {"uuid": OPENMRS_ID_UUID, "required": 1} if name == "OpenMRS ID" else {}
         h.identifier_types[name] = h.insert("patient_identifier_type", name=name, **extra)
 

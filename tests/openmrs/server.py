@@ -233,9 +233,7 @@ class MariaDBServer:
             **options,
         )
 
-    def execute(
-        self, sql: str, arguments: Sequence[Any] = (), *, database: str | None = None
-    ) -> list[tuple[Any, ...]]:
+    def execute(self, sql: str, arguments: Sequence[Any] = (), *, database: str | None = None) -> list[tuple[Any, ...]]:
         """Run one statement as root, committed, and return its rows."""
         connection = self.connect(database)
         try:
@@ -287,9 +285,7 @@ class MariaDBServer:
             pass  # the client said why on standard error, which is raised below
         _out, errors = client.communicate()
         if client.returncode:
-            raise ServerFailed(
-                f"{Path(path).name} could not be loaded: {errors.decode(errors='replace')[:2000]}"
-            )
+            raise ServerFailed(f"{Path(path).name} could not be loaded: {errors.decode(errors='replace')[:2000]}")
 
     # -- inside ---------------------------------------------------------------------------------------
 
@@ -403,10 +399,7 @@ def _as_user() -> list[str]:
 def _copy_template(data_dir: Path, mariadbd: str) -> None:
     """Make `data_dir` an initialised, empty data folder: a copy (0.05 s) of one that is made once (1 s)."""
     told = subprocess.run([mariadbd, "--no-defaults", "--version"], capture_output=True, check=True).stdout
-    name = (
-        "mariadb-empty-"
-        + hashlib.sha256(told + INITIAL_SQL.encode() + TEMPLATE_EDITION.encode()).hexdigest()[:12]
-    )
+    name = "mariadb-empty-" + hashlib.sha256(told + INITIAL_SQL.encode() + TEMPLATE_EDITION.encode()).hexdigest()[:12]
     template = _cache_folder() / name
     if not template.is_dir():
         _make_template(template)
