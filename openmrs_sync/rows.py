@@ -5,15 +5,48 @@ source does not have are None. Times are naive and in the hospital's zone, exact
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from itertools import islice
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+T = TypeVar("T")
 
 #: Runs one SELECT at the source and returns all its rows. Raises the errors of `hospitals.errors`.
 Fetch = Callable[[str, Sequence[object]], list[tuple[Any, ...]]]
 
+#: `order_at` of a record without a usable date: sorts after every dated one. The same number as in `passport.models.record`.
+UNDATED = -(2**53)
+
 #: The tables whose rows become records, in the order in which they are read.
 TABLES = ("obs", "encounter", "visit", "encounter_diagnosis", "conditions", "orders", "allergy")
+
+
+#: Ids in one statement; below the limit of every store.
+CHUNK = 900
+
+
+def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """The values in lists of at most `size`."""
+    rest = iter(values)
+    while part := list(islice(rest, size)):
+        yield part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """Which tables and columns this source has, so that every SELECT names only what is there."""
+
+    #: table → its columns, all in lower case
+    columns: Mapping[str, frozenset[str]]
+    #: (table, first column of an index) → the index's name
+    indexes: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    #: "1.9", "2.6", …: a guess from the columns, for display only
+    platform: str = ""
+
+    def has(self, table: str, column: str | None = None) -> bool:
+        columns = self.columns.get(table)
+        return columns is not None and (column is None or column in columns)
 
 
 class IdentifierType(NamedTuple):
@@ -198,6 +231,16 @@ class ReactionRow(NamedTuple):
     reaction_non_coded: str | None
 
 
+class ObsRange(NamedTuple):
+    """A row of obs_reference_range (2.7+): the range that was valid for this very obs, before the concept's own."""
+
+    obs_id: int
+    low_normal: float | None
+    high_normal: float | None
+    low_critical: float | None
+    high_critical: float | None
+
+
 class ParentRow(NamedTuple):
     """A row that ours point to but that belongs to someone else or was not read: obs group, encounter or visit."""
 
@@ -229,6 +272,8 @@ class SourceBatch:
     group_parents: frozenset[int]
     #: {table: {person_id: n}}: a separate, join-free COUNT in the same snapshot, voided rows included
     counts: Mapping[str, Mapping[int, int]]
+    #: obs_id → the range that was valid for it; empty before 2.7
+    obs_ranges: Mapping[int, ObsRange] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +285,8 @@ class Concept:
     name: str
     concept_class: str
     datatype: str
+    #: its fully specified name, whatever the locale: by it Bahmni's qualifiers (LAB_ABNORMAL, …) are known
+    full_name: str = ""
     unit: str = ""
     low_normal: float | None = None
     high_normal: float | None = None
@@ -276,6 +323,15 @@ class Dictionaries(Protocol):
     def encounter_type(self, encounter_type_id: int) -> str: ...
     def visit_type(self, visit_type_id: int) -> str: ...
     def setting(self, name: str) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryRule:
+    """The admin's word on a concept. An empty category leaves the category as it is."""
+
+    concept_uuid: str
+    category: str = ""
+    is_hidden: bool = False
 
 
 class RecordRow(NamedTuple):

@@ -1,0 +1,179 @@
+"""The census becomes links: who at this hospital is which passport holder.
+
+Between discovery, which reads, and the matcher, which judges. A link changes only by a guarded update, so a decision that
+an admin makes at the same moment wins.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import F
+from django.db.models.functions import Coalesce
+
+from hospitals.models import Hospital
+from openmrs_sync import links as link_marks
+from openmrs_sync import matcher
+from openmrs_sync.rows import CHUNK, PersonRow, chunks
+from passport.models import Link, LinkDecision, Patient, PatientIdentifier
+from passport.models.links import LinkState
+
+# --- who holds a passport ---------------------------------------------------------------------------------------------
+
+
+def holders(*, without: frozenset[str]) -> dict[str, UUID]:
+    """Every normalised number of a passport holder, placeholders left out → the patient."""
+    numbers = PatientIdentifier.objects.values_list("number", "patient_id").iterator(chunk_size=10_000)
+    return {number: patient_id for number, patient_id in numbers if number not in without}
+
+
+def patient_facts(patient_ids: Iterable[UUID]) -> dict[UUID, matcher.PatientFacts]:
+    found: dict[UUID, matcher.PatientFacts] = {}
+    for part in chunks(set(patient_ids)):
+        for patient_id, sex, birth_date in Patient.objects.filter(pk__in=part).values_list("pk", "sex", "birth_date"):
+            found[patient_id] = matcher.PatientFacts(patient_id=patient_id, sex=sex, birth_date=birth_date)
+    return found
+
+
+def decisions(*, hospital: Hospital, person_uuids: Iterable[str]) -> dict[str, dict[UUID, str]]:
+    """What humans said of these persons: uuid → patient → "same" | "different". The latest word counts."""
+    found: dict[str, dict[UUID, str]] = {}
+    for part in chunks(set(person_uuids)):
+        rows = LinkDecision.objects.filter(hospital=hospital, person_uuid__in=part, undone_at=None)
+        for uuid, patient_id, verdict in rows.order_by("pk").values_list("person_uuid", "patient_id", "verdict"):
+            found.setdefault(uuid, {})[patient_id] = verdict
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matches:
+    """The matcher's word on a few persons: person → verdict, None when their numbers lead to nobody."""
+
+    verdicts: Mapping[int, matcher.Verdict | None]
+
+
+def judge(
+    *,
+    hospital: Hospital,
+    persons: Mapping[int, PersonRow],
+    patients: Mapping[int, Sequence[UUID]],
+    crowded: frozenset[int],
+) -> Matches:
+    """Run the matcher over these persons. `patients`: person → the patients that its numbers lead to."""
+    facts = patient_facts(patient_id for found in patients.values() for patient_id in found)
+    decided = decisions(hospital=hospital, person_uuids=(person.uuid for person in persons.values()))
+    verdicts: dict[int, matcher.Verdict | None] = {}
+    for person_id, person in persons.items():
+        verdicts[person_id] = matcher.match(
+            person=matcher.PersonFacts(
+                sex=person.sex, birth_date=person.birth_date, is_birth_date_estimated=person.is_birth_date_estimated
+            ),
+            patients=[facts[patient_id] for patient_id in patients.get(person_id, ()) if patient_id in facts],
+            is_crowded=person_id in crowded,
+            decisions=decided.get(person.uuid, {}),
+        )
+    return Matches(verdicts=verdicts)
+
+
+# --- the census becomes links -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownLink:
+    """The part of a link that a census is compared with."""
+
+    pk: UUID
+    person_id: int
+    person_uuid: str
+    patient_id: UUID
+    state: str
+
+
+def known(hospital: Hospital) -> dict[int, KnownLink]:
+    rows = link_marks.current(hospital).values_list("pk", "person_id", "person_uuid", "patient_id", "state")
+    return {
+        person_id: KnownLink(pk=pk, person_id=person_id, person_uuid=uuid, patient_id=patient_id, state=state)
+        for pk, person_id, uuid, patient_id, state in rows.iterator(chunk_size=10_000)
+    }
+
+
+def to_judge(
+    *, census: Mapping[int, Sequence[UUID]], crowded: frozenset[int], links: Mapping[int, KnownLink]
+) -> list[int]:
+    """The persons whose link may be another one than today."""
+    return [
+        person_id
+        for person_id, patients in census.items()
+        if (link := links.get(person_id)) is None
+        or link.state in {LinkState.HELD, LinkState.ENDED}
+        or person_id in crowded
+        or len(patients) != 1
+        or patients[0] != link.patient_id
+    ]
+
+
+def to_end(*, census: Mapping[int, Sequence[UUID]], links: Mapping[int, KnownLink]) -> list[KnownLink]:
+    """Links whose person's numbers lead to nobody any more."""
+    open_states = {LinkState.LINKED, LinkState.HELD}
+    return [link for person_id, link in links.items() if person_id not in census and link.state in open_states]
+
+
+def settle(
+    *,
+    hospital: Hospital,
+    persons: Mapping[int, PersonRow],
+    matches: Matches,
+    links: Mapping[int, KnownLink],
+    now: datetime,
+) -> int:
+    """Make the links of these persons what the matcher says; returns how many changed."""
+    n_changed = 0
+    fresh: list[Link] = []
+    for person_id, person in persons.items():
+        verdict, link = matches.verdicts.get(person_id), links.get(person_id)
+        if verdict is None:
+            if link is not None and link.state in {LinkState.LINKED, LinkState.HELD}:
+                n_changed += link_marks.end(link_ids=[link.pk], reason="no_number", now=now)
+        elif link is None:
+            fresh.append(_new_link(hospital=hospital, person=person, verdict=verdict, now=now))
+        else:
+            n_changed += _change(link=link, person=person, verdict=verdict, now=now)
+    Link.objects.bulk_create(fresh, ignore_conflicts=True, batch_size=CHUNK // 20)
+    return n_changed + len(fresh)
+
+
+def _new_link(*, hospital: Hospital, person: PersonRow, verdict: matcher.Verdict, now: datetime) -> Link:
+    return Link(
+        hospital=hospital,
+        epoch=hospital.epoch,
+        person_id=person.person_id,
+        person_uuid=person.uuid,
+        patient_id=verdict.patient_id,
+        state=verdict.state,
+        reason=verdict.reason,
+        candidates=[str(candidate) for candidate in verdict.candidates],
+        is_voided=person.is_voided,
+        created_at=now,
+        state_changed_at=now,
+        stale_since=now,
+    )
+
+
+def _change(*, link: KnownLink, person: PersonRow, verdict: matcher.Verdict, now: datetime) -> int:
+    """Guarded by what we read: a decision made in the meantime wins, and the next look judges again."""
+    is_same = (link.state, link.patient_id, link.person_uuid) == (verdict.state, verdict.patient_id, person.uuid)
+    if is_same:
+        return 0
+    return Link.objects.filter(pk=link.pk, state=link.state, patient_id=link.patient_id).update(
+        state=verdict.state,
+        reason=verdict.reason,
+        patient_id=verdict.patient_id,
+        candidates=[str(candidate) for candidate in verdict.candidates],
+        person_uuid=person.uuid,
+        is_voided=person.is_voided,
+        state_changed_at=now,
+        marks=F("marks") + 1,
+        stale_since=Coalesce("stale_since", now),
+        next_try_at=None,
+    )
