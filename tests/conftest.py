@@ -50,9 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    reasons = Counter(
-        reason for report in terminalreporter.stats.get("skipped", []) if (reason := reason_of(report))
-    )
+    reasons = Counter(reason for report in terminalreporter.stats.get("skipped", []) if (reason := reason_of(report)))
     if reasons:
         terminalreporter.section("NOT TESTED", sep="!")
         for reason, n_tests in sorted(reasons.items()):

@@ -51,18 +51,14 @@ def dumps() -> Path | None:
 
 
 PARTS = {
-    "mariadb": Part(
-        find=lambda: program("mariadbd"), remedy="apt-get install mariadb-server-core mariadb-client-core"
-    ),
+    "mariadb": Part(find=lambda: program("mariadbd"), remedy="apt-get install mariadb-server-core mariadb-client-core"),
     "chromium": Part(
         find=lambda: program("chromium", "chromium-browser", "google-chrome"),
         remedy="apt-get install chromium fonts-dejavu-core",
     ),
     "postgresql": Part(find=newest_postgresql, remedy="apt-get install postgresql"),
     "msgfmt": Part(find=lambda: program("msgfmt"), remedy="apt-get install gettext"),
-    "git": Part(
-        find=lambda: program("git") if (ROOT / ".git").exists() else None, remedy="run from a git clone"
-    ),
+    "git": Part(find=lambda: program("git") if (ROOT / ".git").exists() else None, remedy="run from a git clone"),
     "openmrs dumps": Part(find=dumps, remedy="set OPENMRS_DUMPS to the folder that holds demo/ and schema/"),
 }
 

@@ -113,17 +113,13 @@ def settings_read() -> set[str]:
         asked = [keyword.value for keyword in call.keywords if keyword.arg == "name"]
         if isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "env":
             asked += call.args[:1]
-        names |= {
-            value.value for value in asked if isinstance(value, ast.Constant) and isinstance(value.value, str)
-        }
+        names |= {value.value for value in asked if isinstance(value, ast.Constant) and isinstance(value.value, str)}
     return names
 
 
 def settings_explained() -> set[str]:
     """The names in .env.example, commented out or not."""
-    return set(
-        re.findall(r"^#?\s*([A-Z][A-Z0-9_]+)=", require_path(".env.example").read_text(), re.MULTILINE)
-    )
+    return set(re.findall(r"^#?\s*([A-Z][A-Z0-9_]+)=", require_path(".env.example").read_text(), re.MULTILINE))
 
 
 # ------------------------------------------------------------------------------------------------ names and rooms
@@ -163,9 +159,7 @@ def test_the_search_for_sql_finds(text: str) -> None:
     assert SQL.match(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["SELECT-only", "Select a hospital", "UPDATE", "Show grants", "Set a password"]
-)
+@pytest.mark.parametrize("text", ["SELECT-only", "Select a hospital", "UPDATE", "Show grants", "Set a password"])
 def test_the_search_for_sql_leaves_alone(text: str) -> None:
     assert not SQL.match(text)
 
@@ -179,9 +173,7 @@ def test_the_driver_is_imported_by_one_module() -> None:
             for node in ast.walk(tree)
             if isinstance(node, ast.Import | ast.ImportFrom)
             for name in (
-                [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else [alias.name for alias in node.names]
+                [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
             )
         )
     ]
@@ -265,9 +257,7 @@ def test_every_dependency_says_why() -> None:
 def test_every_direct_dependency_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     locked = {
-        name: set(
-            re.findall(r"^([a-z0-9-]+)==", (ROOT / f"requirements/{name}.txt").read_text(), re.MULTILINE)
-        )
+        name: set(re.findall(r"^([a-z0-9-]+)==", (ROOT / f"requirements/{name}.txt").read_text(), re.MULTILINE))
         for name in ("base", "dev")
     }
     runtime = [
@@ -289,10 +279,7 @@ def test_every_setting_is_explained_in_the_example() -> None:
 
 def test_the_example_explains_no_setting_that_nobody_reads() -> None:
     unread = settings_explained() - settings_read()
-    assert (
-        sorted(name for name in unread if not name.startswith("HOSPITAL_") and not name.endswith("_FILE"))
-        == []
-    )
+    assert sorted(name for name in unread if not name.startswith("HOSPITAL_") and not name.endswith("_FILE")) == []
 
 
 def test_the_search_for_settings_finds_the_secret_key() -> None:
@@ -303,9 +290,7 @@ def test_every_command_has_a_test_that_names_it() -> None:
     commands = {
         path.stem
         for path in files()
-        if path.parts[0] in PACKAGES
-        and path.match("management/commands/*.py")
-        and not path.stem.startswith("_")
+        if path.parts[0] in PACKAGES and path.match("management/commands/*.py") and not path.stem.startswith("_")
     }
     tests = "\n".join(
         (ROOT / path).read_text()
@@ -317,10 +302,7 @@ def test_every_command_has_a_test_that_names_it() -> None:
 
 def test_every_error_kind_has_its_entry_in_troubleshooting() -> None:
     headings = re.findall(r"^#+ .*$", require_path("docs/troubleshooting.md").read_text(), re.MULTILINE)
-    assert (
-        sorted(kind for kind in ERROR_KINDS if not any(re.search(rf"\b{kind}\b", one) for one in headings))
-        == []
-    )
+    assert sorted(kind for kind in ERROR_KINDS if not any(re.search(rf"\b{kind}\b", one) for one in headings)) == []
 
 
 def test_the_code_knows_no_error_kind_beyond_the_list() -> None:
