@@ -1,0 +1,360 @@
+"""The only way to a hospital's database: `with open_hospital(hospital) as source: source.fetch(sql, params)`.
+
+The alias is born and buried inside the `with`: other threads never see it and nothing stays open. The address is
+checked before every connect, TLS is proved after it, the session refuses writes, and every error comes out as one
+of `hospitals.errors`, in a sentence of ours: the driver's texts may hold values.
+"""
+
+import contextlib
+import ipaddress
+import os
+import socket
+import ssl
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import django.db
+import MySQLdb
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.mysql.base import DatabaseWrapper
+from django.db.utils import ConnectionHandler
+from MySQLdb.constants import FIELD_TYPE
+from MySQLdb.converters import Date_or_None, DateTime_or_None, conversions
+
+from hospitals import queries
+from hospitals.errors import HospitalMisconfigured, HospitalUnreachable, SourceError
+from hospitals.faults import fault_from_code
+from hospitals.models import Hospital, TlsMode
+from passport.secrets import SecretUnavailable, open_sealed
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# Metadata services of the clouds that are not link-local; no setting opens them.
+METADATA = frozenset(
+    ipaddress.ip_address(text)
+    for text in ("169.254.169.254", "fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192")
+)
+CLOSED = frozenset({2002, 2003})  # nobody answered at this address: the next one of the same name may
+# Without a verified certificate the server may be anybody, and must not be able to ask for the password in clear
+# text. In an option file because the driver has no argument for it; MySQL's own library sends none unasked.
+HASHED_LOGINS = (
+    "[passport]\nrestricted-auth=mysql_native_password,caching_sha2_password,sha256_password,client_ed25519\n"
+)
+
+
+# Reading dates is the largest cost of a read, and a hospital's rows share few of them.
+@lru_cache(maxsize=1 << 16)
+def _read_datetime(text: str) -> datetime | None:
+    return DateTime_or_None(text)  # type: ignore[no-any-return]  # the driver has no stubs
+
+
+@lru_cache(maxsize=1 << 14)
+def _read_date(text: str) -> date | None:
+    return Date_or_None(text)  # type: ignore[no-any-return]  # the driver has no stubs
+
+
+def _read_bits(raw: bytes) -> int:
+    return int.from_bytes(raw, "big")
+
+
+#: DATETIME naive, zero and partial dates None, TIME a timedelta, bit(1) an int.
+CONVERSIONS = {
+    **conversions,
+    FIELD_TYPE.DATETIME: _read_datetime,
+    FIELD_TYPE.TIMESTAMP: _read_datetime,
+    FIELD_TYPE.DATE: _read_date,
+    FIELD_TYPE.BIT: _read_bits,
+}
+
+
+class Source:
+    """An open hospital. Valid inside its `with` only, in the thread that opened it.
+
+    `server_version`  as the server says it, e.g. "5.7.40" or "10.11.6-MariaDB"
+    `is_encrypted`    whether the connection has a TLS cipher
+    `hints`           sentences on what this server refused and we can do without
+    `n_rows`, `seconds`  rows fetched, and time spent waiting for the source, so far
+    """
+
+    def __init__(self, *, alias: str, raw: Any, server_version: str) -> None:
+        self.alias = alias
+        self.server_version = server_version
+        self.is_mariadb = "mariadb" in server_version.lower()
+        self.is_encrypted = False
+        self.hints: list[str] = []
+        self.n_rows = 0
+        self.seconds = 0.0
+        self._raw = raw
+        self._in_snapshot = False
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """The numbers of `server_version`: (5, 7, 40)."""
+        numbers = self.server_version.split("-")[0].split(".")
+        return tuple(int(number) for number in numbers if number.isdigit())
+
+    def fetch(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Run one SELECT and return all its rows.
+
+        `%s` in the text takes a value; a list or tuple as value gives `(1,2,3)`. With params a literal percent sign is
+        written `%%`, without params the text is sent as it is.
+        Raises HospitalUnreachable, HospitalMisconfigured, WrongCredentials, SchemaMismatch.
+        """
+        started = perf_counter()
+        try:
+            with contextlib.closing(self._raw.cursor()) as cursor:
+                cursor.execute(sql, tuple(params) or None)
+                rows: list[tuple[Any, ...]] = list(cursor.fetchall())
+        except MySQLdb.Error as error:
+            raise _fault(error) from None  # the driver's text may hold values
+        except UnicodeDecodeError:
+            raise HospitalMisconfigured(
+                "A text at the hospital is not valid in its own character set. "
+                "Ask the hospital to check the character set of its OpenMRS tables."
+            ) from None
+        finally:
+            self.seconds += perf_counter() - started
+        self.n_rows += len(rows)
+        return rows
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything fetched inside is one moment of the source. Keep it under 5 seconds; it does not nest.
+
+        A hospital's ALTER TABLE waits for us, and everybody else's SELECT waits behind the ALTER.
+        """
+        if self._in_snapshot:
+            raise RuntimeError("A snapshot is open already: leave it before you open another.")
+        is_old = self.is_mariadb and self.version < (10, 0)
+        self.fetch(queries.START_SNAPSHOT_MARIADB_5 if is_old else queries.START_SNAPSHOT)
+        self._in_snapshot = True
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(SourceError):  # the first error is the one to tell
+                self.fetch(queries.ROLLBACK)
+            raise
+        else:
+            self.fetch(queries.COMMIT)
+        finally:
+            self._in_snapshot = False
+
+
+@contextlib.contextmanager
+def open_hospital(hospital: Hospital) -> Iterator[Source]:
+    """Connect, prove TLS and the read-only session, and close on the way out, whatever happens.
+
+    Raises HospitalUnreachable, HospitalMisconfigured, WrongCredentials; RuntimeError when this thread has it open.
+    """
+    alias = f"hospital-{hospital.pk}"
+    if _is_open(alias):
+        raise RuntimeError("This hospital is open in this thread already.")
+    wrapper = _connect(hospital, alias=alias)
+    connections[alias] = wrapper
+    try:
+        yield _prepare(hospital, alias=alias, wrapper=wrapper)
+    finally:
+        del connections[alias]  # first: a failing close() must not leave the alias behind
+        with contextlib.suppress(django.db.Error):
+            wrapper.close()
+
+
+def check_address(address: Address) -> None:
+    """Refuse an address that no hospital has but that our own network might.
+
+    Raises HospitalMisconfigured. Metadata, unspecified and multicast: always. Loopback and link-local: unless
+    ALLOWED_SOURCE_NETWORKS names them, or, for loopback, DEBUG is on. Others: if that list exists without them.
+    """
+    mapped = getattr(address, "ipv4_mapped", None)  # ::ffff:127.0.0.1 is loopback, too
+    address = mapped or address
+    if address in METADATA or address.is_unspecified or address.is_multicast:
+        raise HospitalMisconfigured("The host leads to an address that cannot be a hospital's. Correct the host.")
+    if address.is_loopback and settings.DEBUG:
+        return
+    if settings.ALLOWED_SOURCE_NETWORKS:
+        if any(address in ipaddress.ip_network(text) for text in settings.ALLOWED_SOURCE_NETWORKS):
+            return
+        raise HospitalMisconfigured(
+            "The host's address is not in ALLOWED_SOURCE_NETWORKS. Correct the host or add its network there."
+        )
+    if address.is_loopback or address.is_link_local or address.is_reserved:
+        raise HospitalMisconfigured(
+            "The host leads to this machine or to a link-local or reserved address. Correct the host, or add its "
+            "network to ALLOWED_SOURCE_NETWORKS if it is meant."
+        )
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """Return the addresses of the host, each of them checked.
+
+    Raises HospitalUnreachable when the name is not known, HospitalMisconfigured for a forbidden address.
+    """
+    try:
+        found = socket.getaddrinfo(real_host(host), port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise HospitalUnreachable(
+            "The host's name cannot be resolved. Check its spelling and this machine's name server."
+        ) from None
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    for address in addresses:
+        check_address(ipaddress.ip_address(address))
+    return addresses
+
+
+def real_host(host: str) -> str:
+    """The driver takes "localhost" for a Unix socket on this machine; nobody means that."""
+    return "127.0.0.1" if host.strip().lower() == "localhost" else host.strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """Files that the driver wants by name; they live as long as the connecting takes."""
+
+    options: str
+    certificate_authority: str | None
+
+
+@contextlib.contextmanager
+def _private_files(hospital: Hospital) -> Iterator[_Files]:
+    with tempfile.TemporaryDirectory(prefix="passport-") as folder:  # readable by this user only
+        options = Path(folder, "client.cnf")
+        options.write_text(HASHED_LOGINS)
+        authority = Path(folder, "ca.pem")
+        if hospital.tls_ca.strip():
+            authority.write_text(hospital.tls_ca)
+        yield _Files(options=str(options), certificate_authority=str(authority) if authority.exists() else None)
+
+
+def _connect(hospital: Hospital, *, alias: str) -> DatabaseWrapper:
+    """Connect to the address that was checked, so that a name that changes its mind in between leads nowhere.
+
+    With a verified certificate the driver needs the name; there the peer's address is checked once more afterwards.
+    """
+    addresses = resolve(hospital.host, hospital.port)
+    if hospital.tls_mode == TlsMode.VERIFIED:
+        addresses = [real_host(hospital.host)]
+    with _private_files(hospital) as files:
+        for position, address in enumerate(addresses, start=1):
+            config = _config(hospital, address=address, files=files)
+            handler = ConnectionHandler({DEFAULT_DB_ALIAS: {}, alias: config})
+            wrapper: DatabaseWrapper = handler.create_connection(alias)
+            try:
+                wrapper.ensure_connection()
+                _check_peer(wrapper)
+            except (django.db.Error, SourceError) as error:
+                with contextlib.suppress(django.db.Error):
+                    wrapper.close()
+                if isinstance(error, SourceError):
+                    raise
+                if error.args and error.args[0] in CLOSED and position < len(addresses):
+                    continue
+                raise _fault(error) from None  # the driver's text holds the user and the host
+            return wrapper
+    raise HospitalUnreachable("The host has no address. Correct the host.")
+
+
+def _config(hospital: Hospital, *, address: str, files: _Files) -> dict[str, Any]:
+    try:
+        password = open_sealed(hospital.password_sealed)
+    except SecretUnavailable as error:
+        raise HospitalMisconfigured(f"The hospital's password cannot be had. {error}") from None
+    return {
+        "ENGINE": "hospitals.backend",
+        "NAME": hospital.database,
+        "USER": hospital.username,
+        "PASSWORD": password,
+        "HOST": address,
+        "PORT": hospital.port,
+        "OPTIONS": {
+            "charset": "utf8mb4",
+            "conv": CONVERSIONS,
+            "isolation_level": "repeatable read",
+            "connect_timeout": settings.SOURCE_CONNECT_TIMEOUT,
+            "read_timeout": settings.SOURCE_READ_TIMEOUT,
+            "write_timeout": settings.SOURCE_WRITE_TIMEOUT,
+            "local_infile": 0,  # on by default: a hostile server may read our files
+            "multi_statements": False,
+            **_tls_options(hospital, files),
+        },
+    }
+
+
+def _tls_options(hospital: Hospital, files: _Files) -> dict[str, Any]:
+    hashed_only = {"read_default_file": files.options, "read_default_group": "passport"}
+    if hospital.tls_mode == TlsMode.NONE:
+        return {"ssl_mode": "DISABLED", **hashed_only}
+    if hospital.tls_mode == TlsMode.UNVERIFIED:
+        return {"ssl_mode": "REQUIRED", **hashed_only}
+    system = ssl.get_default_verify_paths()
+    trusted = (
+        {"ca": files.certificate_authority}
+        if files.certificate_authority
+        else {"ca": system.cafile, "capath": system.capath}
+    )
+    return {
+        "ssl_mode": "VERIFY_IDENTITY",
+        "ssl": {name: path for name, path in trusted.items() if path},
+    }
+
+
+def _check_peer(wrapper: DatabaseWrapper) -> None:
+    """Look whom we are really connected to: between our look-up and the driver's, the name may have moved."""
+    with socket.socket(fileno=os.dup(wrapper.connection.fileno())) as peer:
+        check_address(ipaddress.ip_address(peer.getpeername()[0]))
+
+
+def _prepare(hospital: Hospital, *, alias: str, wrapper: DatabaseWrapper) -> Source:
+    """Prove TLS, then make the session read-only and bounded in time."""
+    source = Source(alias=alias, raw=wrapper.connection, server_version=wrapper.mysql_server_info)
+    cipher = source.fetch(queries.CIPHER)
+    source.is_encrypted = bool(cipher and cipher[0][1])
+    if hospital.tls_mode != TlsMode.NONE and not source.is_encrypted:
+        # The client library falls back to clear text without a word when the server offers no TLS.
+        raise HospitalMisconfigured(
+            "The server offers no TLS although it is asked for. Set up TLS on the hospital's server, or choose "
+            "'not encrypted' if the way there is protected otherwise."
+        )
+    source.fetch(queries.SESSION)
+    if source.is_mariadb and source.version < (10, 0):
+        source.hints.append("This server is too old for read-only sessions; the SELECT-only grant alone protects it.")
+    else:
+        source.fetch(queries.READ_ONLY)
+    _limit_statements(source)
+    return source
+
+
+def _limit_statements(source: Source) -> None:
+    """Ask the server to give up on a slow statement before we do. Which variable that is depends on its version."""
+    seconds = max(1, settings.SOURCE_READ_TIMEOUT - 5)
+    try:
+        if source.is_mariadb and source.version >= (10, 1):
+            source.fetch(queries.MARIADB_TIME_LIMIT, [seconds])
+        elif not source.is_mariadb and source.version >= (5, 7, 8):
+            source.fetch(queries.MYSQL_TIME_LIMIT, [seconds * 1000])
+        else:
+            source.hints.append("This server is too old to limit the time of a statement; our read time-out holds.")
+    except HospitalUnreachable:
+        raise
+    except SourceError:
+        source.hints.append("The server refused a time limit for statements; our read time-out still holds.")
+
+
+def _fault(error: Exception) -> SourceError:
+    """Our error for the driver's (or Django's wrapping of it): by its number, never by repeating its text."""
+    if isinstance(error, django.db.NotSupportedError):
+        return HospitalMisconfigured(
+            "The server is older than MySQL 5.6 or MariaDB 5.5. Ask the hospital to upgrade its database server."
+        )
+    code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    return fault_from_code(code, str(error.args[1]) if len(error.args) > 1 else "")
+
+
+def _is_open(alias: str) -> bool:
+    return hasattr(connections._connections, alias)

@@ -1,0 +1,35 @@
+"""Every SQL text that the app `hospitals` sends to a source. The engine's own are in `openmrs_sync.queries`."""
+
+# --- the session ------------------------------------------------------------------------------------------------------
+
+# READ COMMITTED, Django's default, makes a consistent snapshot silently ineffective.
+REPEATABLE_READ = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+# The second lock behind the SELECT-only grant: even root's INSERT and DROP end in error 1792.
+READ_ONLY = "SET SESSION TRANSACTION READ ONLY"
+# sql_mode '': zero dates can be read and compared, and no server's ANSI_QUOTES changes what our SQL means.
+# lock_wait_timeout (s): a hospital's ALTER TABLE must not keep us waiting, as everybody else waits behind it.
+SESSION = "SET SESSION sql_mode = '', lock_wait_timeout = 5"
+MARIADB_TIME_LIMIT = "SET SESSION max_statement_time = %s"  # seconds; MariaDB 10.1
+MYSQL_TIME_LIMIT = "SET SESSION max_execution_time = %s"  # milliseconds; MySQL 5.7.8
+CIPHER = "SHOW SESSION STATUS LIKE 'Ssl_cipher'"
+
+START_SNAPSHOT = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+START_SNAPSHOT_MARIADB_5 = "START TRANSACTION WITH CONSISTENT SNAPSHOT"  # READ ONLY came with MariaDB 10.0
+COMMIT = "COMMIT"
+ROLLBACK = "ROLLBACK"
+
+# --- grants -----------------------------------------------------------------------------------------------------------
+
+GRANTS = "SHOW GRANTS FOR CURRENT_USER()"
+GRANTS_TO_EVERYBODY = "SHOW GRANTS FOR PUBLIC"  # MariaDB 10.11
+CURRENT_ROLE = "SELECT CURRENT_ROLE()"
+
+
+def grants_with_roles(roles: list[str]) -> str:
+    """MySQL 8: the grants as if these roles were in force. `roles` as SHOW GRANTS quotes them."""
+    return f"{GRANTS} USING {', '.join(roles)}"
+
+
+def set_role(role: str) -> str:
+    """MariaDB: bring a role of ours into force for this session. `role` quoted; NONE for none."""
+    return f"SET ROLE {role}"
