@@ -143,6 +143,8 @@ Q_CLUSTER: dict[str, Any] = {
     "ack_failures": True,
     "catch_up": False,
     "save_limit": 500,
+    # A worker that retires looks to the supervisor like one that died, and the whole cluster is started again.
+    "recycle": 1_000_000,
     "poll": 1,
     "label": "Queue",
     **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
@@ -153,6 +155,10 @@ Q_CLUSTER: dict[str, Any] = {
 ALLOWED_SOURCE_NETWORKS = environment.networks(
     env.str("ALLOWED_SOURCE_NETWORKS", default=""), name="ALLOWED_SOURCE_NETWORKS"
 )
+# Seconds. A hospital's port that accepts and says nothing would otherwise hold a worker for ever.
+SOURCE_CONNECT_TIMEOUT = 5
+SOURCE_READ_TIMEOUT = 30
+SOURCE_WRITE_TIMEOUT = 10
 NATIONAL_ID_PATTERN = environment.pattern(
     env.str("NATIONAL_ID_PATTERN", default=""), name="NATIONAL_ID_PATTERN"
 )
