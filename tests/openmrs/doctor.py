@@ -23,14 +23,14 @@ class DemoDoctor:
         if len(self.written) < 2 or draw < 0.6:
             self._see_somebody()
             return "added"
-        if draw < 0.85:
-            obs = self.written.pop(self.random.randrange(len(self.written)))
-            self.written.append(self.hospital.edit_obs(obs, float(self.random.randint(110, 150))))
-            return "corrected"
-        obs = self.random.choice(self.written)
+        place = self.random.randrange(len(self.written))
+        obs = self.written[place]
         if self.hospital.row("obs", obs)["voided"]:
             self.hospital.unvoid_obs(obs)
             return "un-voided"
+        if draw < 0.85:
+            self.written[place] = self.hospital.edit_obs(obs, float(self.random.randint(110, 150)))
+            return "corrected"
         self.hospital.void_obs(obs)
         return "voided"
 
