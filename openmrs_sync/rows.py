@@ -49,6 +49,13 @@ class Schema:
         return columns is not None and (column is None or column in columns)
 
 
+class Head(NamedTuple):
+    """The top of a source table at the last look. `mark`: its largest id, -1 when empty. `window`: id → owner below it."""
+
+    mark: int
+    window: Mapping[int, int]
+
+
 class IdentifierType(NamedTuple):
     identifier_type_id: int
     uuid: str
