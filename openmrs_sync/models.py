@@ -6,7 +6,10 @@ from django.db import models
 
 
 class ControlState(models.Model):
-    """Start, stop and interval for all hospitals; one row. Absent until start, stop or an interval was set: until then the environment counts (see `control`)."""
+    """Start, stop and interval for all hospitals; one row.
+
+    Absent until start, stop or an interval was set: until then the environment counts (see `control`).
+    """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     is_running = models.BooleanField()
@@ -55,9 +58,7 @@ class Breaker(models.Model):
     retry_at = models.DateTimeField(null=True, blank=True)
     last_error_kind = models.CharField(max_length=30, blank=True)
     last_error_at = models.DateTimeField(null=True, blank=True)
-    last_success_at = models.DateTimeField(
-        null=True, blank=True, help_text="Start of the last look that succeeded."
-    )
+    last_success_at = models.DateTimeField(null=True, blank=True, help_text="Start of the last look that succeeded.")
     last_try_at = models.DateTimeField(null=True, blank=True)
 
 
@@ -68,29 +69,20 @@ class Watermark(models.Model):
         "hospitals.Hospital", primary_key=True, on_delete=models.CASCADE, related_name="watermark"
     )
     epoch = models.PositiveSmallIntegerField(default=1)
-    heads = models.JSONField(
-        default=dict, help_text='{"obs": {"mark": 2576, "window": [ids seen just below it]}, …}'
-    )
-    anchors = models.JSONField(
-        default=list, help_text='[["obs", 17, uuid], …]: old rows that must stay themselves.'
-    )
-    n_identifiers = models.BigIntegerField(
-        default=0, help_text="Identifiers of the chosen types at the last look."
-    )
+    heads = models.JSONField(default=dict, help_text='{"obs": {"mark": 2576, "window": [ids seen just below it]}, …}')
+    anchors = models.JSONField(default=list, help_text='[["obs", 17, uuid], …]: old rows that must stay themselves.')
+    n_identifiers = models.BigIntegerField(default=0, help_text="Identifiers of the chosen types at the last look.")
     deep_at = models.DateTimeField(null=True, blank=True)
     deep_cursor = models.JSONField(default=dict, help_text="Where the rotating parts of the deep look go on.")
-    voided_obs = models.BinaryField(
-        null=True, help_text="Compressed set of voided obs ids at the last deep look."
-    )
-    stamps = models.JSONField(
-        default=dict, help_text="Largest change stamp seen per small table, source's local time."
-    )
+    voided_obs = models.BinaryField(null=True, help_text="Compressed set of voided obs ids at the last deep look.")
+    stamps = models.JSONField(default=dict, help_text="Largest change stamp seen per small table, source's local time.")
     dictionaries = models.BinaryField(null=True, help_text="Compressed {dictionary: {id: hash}}.")
     persons = models.JSONField(default=dict, help_text="Patients there: voided, unlinked, held, linked, …")
-    losses = models.JSONField(
-        default=list, help_text="[[UTC seconds, records gone, links ended], …] for the brake."
-    )
+    losses = models.JSONField(default=list, help_text="[[UTC seconds, records gone, links ended], …] for the brake.")
     losses_accepted_at = models.DateTimeField(null=True, blank=True)
+    is_brake_suspended = models.BooleanField(
+        default=False, help_text="An admin confirmed what the brake stopped; until one whole pass has succeeded."
+    )
 
 
 class SyncRun(models.Model):
@@ -119,12 +111,13 @@ class SyncRun(models.Model):
     trigger = models.CharField(max_length=10, choices=Trigger.choices)
     status = models.CharField(max_length=12, choices=Status.choices)
     error_kind = models.CharField(max_length=30, null=True, blank=True)  # noqa: DJ001 - null in the contract
-    message = models.TextField(
-        blank=True, help_text="One sentence with the next step. Never a name or value."
-    )
+    message = models.TextField(blank=True, help_text="One sentence with the next step. Never a name or value.")
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
     token = models.BigIntegerField(default=0)
+    worker = models.CharField(
+        max_length=100, blank=True, help_text="The cluster whose worker has it: when that one dies, so did this run."
+    )
     is_full = models.BooleanField(default=False)
     n_persons = models.PositiveIntegerField(default=0)
     n_read = models.PositiveIntegerField(default=0)
@@ -134,9 +127,7 @@ class SyncRun(models.Model):
     n_unchanged = models.PositiveIntegerField(default=0)
     n_parked = models.PositiveIntegerField(default=0)
     n_excluded = models.PositiveIntegerField(default=0)
-    n_source_rows = models.PositiveBigIntegerField(
-        default=0, help_text="Rows fetched from the source in all."
-    )
+    n_source_rows = models.PositiveBigIntegerField(default=0, help_text="Rows fetched from the source in all.")
     source_seconds = models.FloatField(default=0, help_text="Seconds spent waiting for the source.")
     seconds = models.FloatField(default=0)
 
@@ -167,7 +158,7 @@ class ParkedRow(models.Model):
 
 
 class ConceptRule(models.Model):
-    """The admin's word on a concept: its category, or that its rows are hidden. Comes before concept class and datatype."""
+    """The admin's word on a concept: its category, or that its rows are hidden. Comes before class and datatype."""
 
     hospital = models.ForeignKey(
         "hospitals.Hospital",
@@ -178,9 +169,7 @@ class ConceptRule(models.Model):
     )
     concept_uuid = models.CharField(max_length=38)
     category = models.CharField(max_length=10, blank=True, help_text="Empty: leave the category as it is.")
-    is_hidden = models.BooleanField(
-        default=False, help_text="Rows of this concept are excluded as hidden_by_admin."
-    )
+    is_hidden = models.BooleanField(default=False, help_text="Rows of this concept are excluded as hidden_by_admin.")
     note = models.CharField(max_length=200, blank=True)
 
     class Meta:

@@ -24,9 +24,7 @@ VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
 DEBUG = environment.yes_or_no(env, name="DEBUG", default=False)
 SECRET_KEY = environment.made_secret(env, name="SECRET_KEY", debug=DEBUG, var=VAR_DIR)
 if len(SECRET_KEY) < 32:
-    raise ImproperlyConfigured(
-        "SECRET_KEY is shorter than 32 characters and could be guessed. Make a longer one."
-    )
+    raise ImproperlyConfigured("SECRET_KEY is shorter than 32 characters and could be guessed. Make a longer one.")
 CREDENTIAL_KEYS = environment.fernet_keys(
     environment.made_secret(env, name="CREDENTIAL_KEYS", debug=DEBUG, var=VAR_DIR)
 )
@@ -37,9 +35,7 @@ AUDIT_KEY: str = (
 )
 
 ALLOWED_HOSTS: list[str] = [
-    host.strip()
-    for host in env.str("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]").split(",")
-    if host.strip()
+    host.strip() for host in env.str("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]").split(",") if host.strip()
 ]
 CSRF_TRUSTED_ORIGINS: list[str] = [
     origin.strip() for origin in env.str("CSRF_TRUSTED_ORIGINS", default="").split(",") if origin.strip()
@@ -159,13 +155,9 @@ ALLOWED_SOURCE_NETWORKS = environment.networks(
 SOURCE_CONNECT_TIMEOUT = 5
 SOURCE_READ_TIMEOUT = 30
 SOURCE_WRITE_TIMEOUT = 10
-NATIONAL_ID_PATTERN = environment.pattern(
-    env.str("NATIONAL_ID_PATTERN", default=""), name="NATIONAL_ID_PATTERN"
-)
+NATIONAL_ID_PATTERN = environment.pattern(env.str("NATIONAL_ID_PATTERN", default=""), name="NATIONAL_ID_PATTERN")
 OPENMRS_AUTO_START_SYNC = environment.yes_or_no(env, name="OPENMRS_AUTO_START_SYNC", default=True)
-OPENMRS_SYNC_INTERVAL = environment.whole_number(
-    env, name="OPENMRS_SYNC_INTERVAL", default=5, low=1, high=1440
-)
+OPENMRS_SYNC_INTERVAL = environment.whole_number(env, name="OPENMRS_SYNC_INTERVAL", default=5, low=1, high=1440)
 
 # --- who may enter ----------------------------------------------------------------------------------------------------
 
@@ -252,9 +244,7 @@ SECURE_SSL_REDIRECT = SECURE_COOKIES
 SECURE_REDIRECT_EXEMPT = [r"^health/"]
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE_COOKIES else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_COOKIES
-SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
-)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024

@@ -1,0 +1,143 @@
+"""Everything we ask of django-q: one schedule, tasks with ids, and their rows set free when a cluster dies.
+
+The rows of the queue decide nothing. A SyncRun is taken by one guarded update, so a task may be delivered twice.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django_q.brokers import get_broker
+from django_q.models import OrmQ, Schedule
+from django_q.tasks import async_task
+
+from hospitals.models import Hospital, HospitalState
+from openmrs_sync import runs
+from openmrs_sync.models import Claim, Heartbeat, SyncRun
+
+TICK = "openmrs_sync.tasks.tick"
+SYNC_ONE = "openmrs_sync.tasks.sync_one"
+TICK_PERIOD = timedelta(minutes=1)
+HEARTBEAT = "tick"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enqueued:
+    """What came of asking for runs: the new ones, and the hospitals that have one under way."""
+
+    runs: list[SyncRun]
+    already_running: list[Hospital]
+
+
+def enqueue(*, hospitals: Iterable[Hospital], trigger: str, now: datetime, is_full: bool = False) -> Enqueued:
+    """Queue one run for each of these hospitals that has none under way."""
+    queued: list[SyncRun] = []
+    busy: list[Hospital] = []
+    for hospital in hospitals:
+        run = _enqueue_one(hospital=hospital, trigger=trigger, is_full=is_full, now=now)
+        if run is None:
+            busy.append(hospital)
+        else:
+            queued.append(run)
+    return Enqueued(runs=queued, already_running=busy)
+
+
+@transaction.atomic
+def _enqueue_one(*, hospital: Hospital, trigger: str, is_full: bool, now: datetime) -> SyncRun | None:
+    run = runs.queue_run(hospital=hospital, trigger=trigger, is_full=is_full, now=now)
+    if run is not None:
+        _send_run(run)
+    return run
+
+
+def _send_run(run: SyncRun) -> None:
+    def send() -> None:
+        async_task(SYNC_ONE, str(run.hospital_id), str(run.pk), task_name=f"sync {run.pk}", group="sync")
+
+    if _is_in_database():
+        send()  # in the transaction of the run: both or neither
+    else:
+        transaction.on_commit(send)
+
+
+def enqueue_live(*, trigger: str, now: datetime, is_full: bool = False) -> Enqueued:
+    """Queue a run for every live hospital, whatever its interval and its breaker say."""
+    live = Hospital.objects.filter(state=HospitalState.LIVE)
+    return enqueue(hospitals=live, trigger=trigger, now=now, is_full=is_full)
+
+
+def enqueue_tick() -> None:
+    """Have the schedule looked at now, and not within the next half minute."""
+    async_task(TICK, group="tick")
+
+
+def beat(*, now: datetime) -> None:
+    """Say that a worker executed something; that its process is alive would mean nothing."""
+    Heartbeat.objects.update_or_create(name=HEARTBEAT, defaults={"at": now})
+
+
+def last_beat() -> datetime | None:
+    return Heartbeat.objects.filter(name=HEARTBEAT).values_list("at", flat=True).first()
+
+
+def is_worker_alive(*, now: datetime) -> bool:
+    """Whether a tick was executed within two periods, or workers are busy with runs whose lease is good."""
+    at = last_beat()
+    # The scheduler of django-q looks every 30 seconds only.
+    if at is not None and now - at <= 2 * TICK_PERIOD + timedelta(seconds=30):
+        return True
+    return n_busy(now=now) > 0
+
+
+def n_busy(*, now: datetime, worker: str | None = None) -> int:
+    """Runs that workers (of this cluster) are at: running, with a lease."""
+    leased = Claim.objects.filter(lease_until__gte=now).values("hospital")
+    busy = SyncRun.objects.filter(status=SyncRun.Status.RUNNING, hospital__in=leased).exclude(worker="")
+    return (busy.filter(worker=worker) if worker is not None else busy).count()
+
+
+@transaction.atomic
+def reconcile_schedule(*, now: datetime) -> None:
+    """Leave exactly one Schedule row, ours: a bad one blocks all, and a stranger's could call anything."""
+    wanted: dict[str, Any] = {
+        "func": TICK,
+        "schedule_type": Schedule.MINUTES,
+        "minutes": int(TICK_PERIOD.total_seconds() // 60),
+        "repeats": -1,
+        "args": None,
+        "kwargs": None,
+        "hook": None,
+        "cron": None,
+        "cluster": None,
+        "intended_date_kwarg": None,
+    }
+    row = Schedule.objects.filter(name=HEARTBEAT, func=TICK).order_by("pk").first()
+    if row is None:
+        row = Schedule.objects.create(name=HEARTBEAT, next_run=now, **wanted)
+    else:
+        Schedule.objects.filter(pk=row.pk).update(**wanted)
+        # A clock that was ahead must not silence the schedule.
+        Schedule.objects.filter(pk=row.pk, next_run__gt=now + 2 * TICK_PERIOD).update(next_run=now)
+    Schedule.objects.exclude(pk=row.pk).delete()
+
+
+def recover(*, worker: str, now: datetime) -> int:
+    """After this cluster died: end its runs, and free the tasks that it had taken. Returns how many runs were ended.
+
+    Tasks of other clusters may be freed too and delivered twice; `runs.take_run` lets one of the two do the work.
+    """
+    n_ended = runs.end_runs_of(worker=worker, now=now)
+    if _is_in_database():
+        OrmQ.objects.filter(key=get_broker().list_key, lock__gt=now).update(lock=now)
+    else:
+        # Redis forgets a task that a worker took.
+        for run in SyncRun.objects.filter(status=SyncRun.Status.QUEUED):
+            _send_run(run)
+    return n_ended
+
+
+def _is_in_database() -> bool:
+    return "orm" in settings.Q_CLUSTER

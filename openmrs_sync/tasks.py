@@ -1,0 +1,82 @@
+"""What the queue runs. The dotted paths `openmrs_sync.tasks.tick` and `.sync_one` are frozen: rows in queues hold them.
+
+Tasks take ids and return counts: arguments, results and tracebacks are kept in a table.
+"""
+
+import logging
+import time
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from openmrs_sync import control, pipeline, queue, runs
+from openmrs_sync.models import SyncRun
+
+log = logging.getLogger(__name__)
+
+#: Seconds that a run needs to end its last batch and to save where it is.
+MARGIN = 60.0
+
+_is_stopping = False
+
+
+def request_stop(*_signal: Any) -> None:
+    """End the batch in hand, begin nothing new. A signal handler of the workers, for the rest of their life."""
+    global _is_stopping  # noqa: PLW0603 - a signal reaches a process, not an object
+    _is_stopping = True
+    pipeline.request_stop()
+
+
+def tick() -> dict[str, int]:
+    """End dead runs, and give each hospital that is due a run of its own."""
+    now = timezone.now()
+    queue.beat(now=now)
+    n_interrupted = runs.end_dead_runs(now=now)
+    due = control.due_hospitals(now=now)
+    queued = queue.enqueue(hospitals=due, trigger=SyncRun.Trigger.SCHEDULE, now=now)
+    return {"n_interrupted": n_interrupted, "n_due": len(due), "n_queued": len(queued.runs)}
+
+
+def sync_one(hospital_id: str, run_id: str) -> dict[str, int]:
+    """Read one hospital, for a run that was queued. Delivered twice it does nothing the second time."""
+    run = runs.take_run(run_id=UUID(run_id), now=timezone.now())
+    if run is None or str(run.hospital_id) != hospital_id:
+        return {}
+    if _is_stopping:
+        runs.interrupt(run=run, now=timezone.now())
+        return {}
+    if not run.hospital.is_live:
+        message = "The hospital is not live. Set it live to have it read."
+        runs.end_run(run=run, status=SyncRun.Status.SKIPPED, now=timezone.now(), message=message)
+        return {}
+    try:
+        run = pipeline.sync_hospital(
+            hospital=run.hospital,
+            trigger=run.trigger,
+            now=run.started_at,
+            full=run.is_full,
+            until=time.monotonic() + _budget(run),
+            run=run,
+        )
+    except Exception as error:  # noqa: BLE001 - the entry point: whatever it was, the run must not stay "running"
+        # The class only: the text of a database error may hold what was in a row.
+        log.error("sync_one failed: %s in run %s", type(error).__name__, run.pk)  # noqa: TRY400
+        message = "Something in Patient Passport failed. The log of the worker names it; please report it."
+        runs.end_run(
+            run=run,
+            status=SyncRun.Status.FAILED,
+            now=timezone.now(),
+            error_kind="internal",
+            message=message,
+        )
+        return {}
+    runs.record_run(run=run, actor=None, now=timezone.now())
+    return {name: getattr(run, name) for name in runs.COUNTS}
+
+
+def _budget(run: SyncRun) -> float:
+    """Seconds for one run: an interval, so that others get their turn; and less than the queue's own limit."""
+    minutes = run.hospital.sync_interval_minutes or control.read_control().interval_minutes
+    return min(minutes * 60.0, settings.SYNC_TASK_SECONDS - MARGIN)
