@@ -17,7 +17,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import django.db
 import MySQLdb
@@ -31,8 +31,11 @@ from MySQLdb.converters import Date_or_None, DateTime_or_None, conversions
 from hospitals import queries
 from hospitals.errors import HospitalMisconfigured, HospitalUnreachable, SourceError
 from hospitals.faults import fault_from_code
+from hospitals.grants import check_grants
 from hospitals.models import Hospital, TlsMode
 from passport.secrets import SecretUnavailable, open_sealed
+
+__all__ = ["Source", "check_grants", "open_hospital"]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -42,6 +45,7 @@ METADATA = frozenset(
     for text in ("169.254.169.254", "fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192")
 )
 CLOSED = frozenset({2002, 2003})  # nobody answered at this address: the next one of the same name may
+CLIENT_OWN_CODES = 5000  # libmariadb's own errors begin here
 # Without a verified certificate the server may be anybody, and must not be able to ask for the password in clear
 # text. In an option file because the driver has no argument for it; MySQL's own library sends none unasked.
 HASHED_LOGINS = (
@@ -244,7 +248,7 @@ def _connect(hospital: Hospital, *, alias: str) -> DatabaseWrapper:
         for position, address in enumerate(addresses, start=1):
             config = _config(hospital, address=address, files=files)
             handler = ConnectionHandler({DEFAULT_DB_ALIAS: {}, alias: config})
-            wrapper: DatabaseWrapper = handler.create_connection(alias)
+            wrapper = cast(DatabaseWrapper, handler.create_connection(alias))
             try:
                 wrapper.ensure_connection()
                 _check_peer(wrapper)
@@ -353,8 +357,14 @@ def _fault(error: Exception) -> SourceError:
             "The server is older than MySQL 5.6 or MariaDB 5.5. Ask the hospital to upgrade its database server."
         )
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    if code >= CLIENT_OWN_CODES:
+        # For these the driver leaves a null pointer where the text should be, and whoever looks at it crashes.
+        for one in (error, error.__cause__):
+            if one is not None:
+                one.args = (code,)
     return fault_from_code(code, str(error.args[1]) if len(error.args) > 1 else "")
 
 
 def _is_open(alias: str) -> bool:
-    return hasattr(connections._connections, alias)
+    # Not connections[alias]: that would raise, or make one. Thread-local, as Django keeps it.
+    return hasattr(connections._connections, alias)  # type: ignore[attr-defined]  # the stubs leave it out

@@ -21,8 +21,9 @@ ROLLBACK = "ROLLBACK"
 # --- grants -----------------------------------------------------------------------------------------------------------
 
 GRANTS = "SHOW GRANTS FOR CURRENT_USER()"
-GRANTS_TO_EVERYBODY = "SHOW GRANTS FOR PUBLIC"  # MariaDB 10.11
+GRANTS_OF_THE_ROLE = "SHOW GRANTS FOR CURRENT_ROLE"  # MariaDB; those of the roles inside it, too
 CURRENT_ROLE = "SELECT CURRENT_ROLE()"
+GRANTS_TO_EVERYBODY = "SHOW GRANTS FOR PUBLIC"  # MariaDB 10.11
 
 
 def grants_with_roles(roles: list[str]) -> str:
@@ -33,3 +34,23 @@ def grants_with_roles(roles: list[str]) -> str:
 def set_role(role: str) -> str:
     """MariaDB: bring a role of ours into force for this session. `role` quoted; NONE for none."""
     return f"SET ROLE {role}"
+
+
+def grant_script(*, account: str, database: str, requires_tls: bool) -> str:
+    """For people to run at the hospital; we never send it. `account` quoted, `database` escaped for backticks."""
+    tls = [
+        "-- Nobody logs in unencrypted (MySQL 5.7, MariaDB 10.2 and later):",
+        f"ALTER USER {account} REQUIRE SSL;",
+    ]
+    return "\n".join(
+        [
+            "-- Put in the address from which Patient Passport connects, and a password of your own.",
+            f"CREATE USER {account} IDENTIFIED BY 'A-LONG-PASSWORD';",
+            f"GRANT SELECT ON `{database}`.* TO {account};",
+            *(tls if requires_tls else []),
+            "-- If the account exists and may do more, run this first:",
+            f"-- REVOKE ALL PRIVILEGES, GRANT OPTION FROM {account};",
+            "-- This must list USAGE and SELECT, and nothing else:",
+            f"SHOW GRANTS FOR {account};",
+        ]
+    )

@@ -1,6 +1,7 @@
 """The database backend behind a hospital's alias. See DESIGN: Django refuses MySQL < 8.0.11, and hospitals run 5.6."""
 
 from django.db.backends.mysql import base, features
+from django.utils.functional import cached_property
 
 from hospitals import queries
 
@@ -8,8 +9,8 @@ from hospitals import queries
 class DatabaseFeatures(features.DatabaseFeatures):
     """The oldest servers that we read: what OpenMRS 1.9 to 2.9 is run on."""
 
-    @property
-    def minimum_database_version(self) -> tuple[int, ...]:
+    @cached_property
+    def minimum_database_version(self) -> tuple[int, ...]:  # type: ignore[override]  # the stubs say attribute
         return (5, 5) if self.connection.mysql_is_mariadb else (5, 6)
 
 

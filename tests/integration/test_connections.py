@@ -1,5 +1,6 @@
 """How a hospital is reached, against real servers: errors by class, TLS proved, no way to write, nothing left open."""
 
+import contextlib
 import datetime as dt
 import socket
 import threading
@@ -15,8 +16,10 @@ from hospitals.errors import (
     HospitalUnreachable,
     SchemaMismatch,
     SourceError,
+    WritableAccount,
     WrongCredentials,
 )
+from hospitals.grants import check_grants, grant_script
 from hospitals.models import Hospital, TlsMode
 from passport.secrets import seal
 from tests.openmrs.server import MariaDBServer, free_port
@@ -45,7 +48,7 @@ def hospital_at(server: MariaDBServer, **changes: Any) -> Hospital:
 def prepare(server: MariaDBServer) -> MariaDBServer:
     server.create_database("alice")
     server.execute(
-        "CREATE TABLE things (id INT PRIMARY KEY, at DATETIME, bit_flag BIT(1), day DATE, span TIME, stamp TIMESTAMP NULL)",
+        "CREATE TABLE things (id INT PRIMARY KEY, at DATETIME, bit_flag BIT(1), day DATE, span TIME)",
         database="alice",
     )
     server.grant_reader("passport", PASSWORD, "alice")
@@ -95,14 +98,12 @@ def test_a_percent_sign_without_params_is_sent_as_it_is(alice: MariaDBServer) ->
 
 def test_odd_values_arrive_as_the_engine_expects_them(alice: MariaDBServer) -> None:
     alice.execute("SET SESSION sql_mode=''")
-    alice.execute(
-        "INSERT INTO alice.things VALUES (1, '2020-02-29 10:00:00', b'1', '2020-02-29', '26:30:00', '2020-02-29 10:00:00')"
-    )
+    alice.execute("INSERT INTO alice.things VALUES (1, '2020-02-29 10:00:00', b'1', '2020-02-29', '26:30:00')")
     connection = alice.connect("alice")
     cursor = connection.cursor()
     cursor.execute("SET sql_mode=''")
     cursor.execute(
-        "INSERT INTO things VALUES (2, '0000-00-00', b'0', '2010-00-00', NULL, NULL)",
+        "INSERT INTO things VALUES (2, '0000-00-00', b'0', '2010-00-00', NULL)",
     )
     connection.close()
     with open_hospital(hospital_at(alice)) as source:
@@ -285,21 +286,21 @@ def test_a_server_that_stops_answering_is_unreachable(settings: Any) -> None:
     settings.SOURCE_READ_TIMEOUT = 1
     with MariaDBServer() as server:
         hospital = hospital_at(prepare(server))
-        with pytest.raises(HospitalUnreachable), open_hospital(hospital) as source:
+        with open_hospital(hospital) as source:
             server.freeze()
-            try:
+            with pytest.raises(HospitalUnreachable):
                 source.fetch("SELECT 1")
-            finally:
-                server.thaw()
+            server.thaw()
         assert not is_registered(hospital)
 
 
 def test_a_server_that_is_killed_is_unreachable() -> None:
     with MariaDBServer() as server:
         hospital = hospital_at(prepare(server))
-        with pytest.raises(HospitalUnreachable), open_hospital(hospital) as source, source.snapshot():
+        with open_hospital(hospital) as source, contextlib.suppress(HospitalUnreachable), source.snapshot():
             server.kill()
-            source.fetch("SELECT 1")
+            with pytest.raises(HospitalUnreachable):
+                source.fetch("SELECT 1")
         assert not is_registered(hospital)
 
 
@@ -360,18 +361,126 @@ def test_this_machine_is_not_a_hospital_in_production(alice: MariaDBServer, sett
 
 @pytest.mark.parametrize("version", ["5.6.51", "5.7.40", "8.0.36"])
 def test_old_and_other_servers_are_read_and_refuse_writes_too(version: str) -> None:
-    with MariaDBServer(version=version) as server:
-        with open_hospital(hospital_at(prepare(server))) as source:
-            assert source.server_version.startswith(version)
-            assert not source.is_mariadb
-            assert len(source.hints) == 1  # it says MySQL, and does not know MySQL's time limit
-            with source.snapshot():
-                assert source.fetch("SELECT COUNT(*) FROM things") == [(0,)]
-            with pytest.raises(SourceError):
-                source.fetch("INSERT INTO things (id) VALUES (9)")
+    with MariaDBServer(version=version) as server, open_hospital(hospital_at(prepare(server))) as source:
+        assert source.server_version.startswith(version)
+        assert not source.is_mariadb
+        assert len(source.hints) == 1  # it says MySQL, and does not know MySQL's time limit
+        with source.snapshot():
+            assert source.fetch("SELECT COUNT(*) FROM things") == [(0,)]
+        with pytest.raises(SourceError):
+            source.fetch("INSERT INTO things (id) VALUES (9)")
 
 
 def test_a_server_older_than_we_read_is_refused() -> None:
     with MariaDBServer(version="5.5.62") as server:
-        with pytest.raises(HospitalMisconfigured, match="older"), open_hospital(hospital_at(prepare(server))):
+        hospital = hospital_at(prepare(server))
+        with pytest.raises(HospitalMisconfigured, match="older"), open_hospital(hospital):
             pass
+
+
+GRANTS = [
+    ("SELECT", "alice.*", None),
+    ("SELECT, SHOW VIEW", "alice.*", None),
+    ("SELECT (id, at)", "alice.things", None),
+    ("SHOW DATABASES", "*.*", None),
+    ("INSERT", "alice.*", "INSERT"),
+    ("UPDATE (at)", "alice.things", "UPDATE"),
+    ("ALL PRIVILEGES", "alice.*", "ALL PRIVILEGES"),
+    ("LOCK TABLES", "alice.*", "LOCK TABLES"),
+    ("FILE", "*.*", "FILE"),
+    ("PROCESS", "*.*", "PROCESS"),
+    ("CREATE", "elsewhere.*", "CREATE"),
+]
+
+
+@pytest.mark.parametrize("privileges, target, refused", GRANTS)
+def test_an_account_that_can_do_more_than_read_is_refused(
+    alice: MariaDBServer, privileges: str, target: str, refused: str | None
+) -> None:
+    alice.grant("bob", PASSWORD, "SELECT", "alice.*")
+    alice.grant("bob", PASSWORD, privileges, target)
+    try:
+        with open_hospital(hospital_at(alice, username="bob")) as source:
+            if refused is None:
+                check_grants(source)
+            else:
+                with pytest.raises(WritableAccount, match=refused):
+                    check_grants(source)
+    finally:
+        alice.execute("DROP USER 'bob'@'%'")
+
+
+@pytest.mark.parametrize("privilege, is_refused", [("SELECT", False), ("DELETE", True)])
+def test_a_role_counts_although_it_is_not_in_force(alice: MariaDBServer, privilege: str, is_refused: bool) -> None:
+    alice.grant("bob", PASSWORD, "SELECT", "alice.*")
+    alice.execute("CREATE ROLE usual")
+    alice.execute("GRANT usual TO 'bob'@'%'")
+    alice.execute("SET DEFAULT ROLE usual FOR 'bob'@'%'")
+    alice.execute("CREATE ROLE inner_role")
+    alice.execute("CREATE ROLE `a role, with ON`")
+    alice.execute(f"GRANT {privilege} ON alice.* TO inner_role")
+    alice.execute("GRANT inner_role TO `a role, with ON`")
+    alice.execute("GRANT `a role, with ON` TO 'bob'@'%'")
+    try:
+        refusal = pytest.raises(WritableAccount, match=privilege) if is_refused else contextlib.nullcontext()
+        with open_hospital(hospital_at(alice, username="bob")) as source:
+            with refusal:
+                check_grants(source)
+            assert source.fetch("SELECT CURRENT_ROLE()") == [("usual",)]
+    finally:
+        alice.execute("DROP USER 'bob'@'%'")
+        alice.execute("DROP ROLE usual, inner_role, `a role, with ON`")
+
+
+def test_what_everybody_may_do_counts(alice: MariaDBServer) -> None:
+    alice.execute("GRANT UPDATE ON alice.* TO PUBLIC")
+    try:
+        with open_hospital(hospital_at(alice)) as source, pytest.raises(WritableAccount, match="UPDATE"):
+            check_grants(source)
+    finally:
+        alice.execute("REVOKE UPDATE ON alice.* FROM PUBLIC")
+
+
+@pytest.mark.parametrize("database", ["alice", "open_mrs`s"])
+def test_the_grant_script_makes_an_account_that_passes(alice: MariaDBServer, database: str) -> None:
+    quoted = database.replace("`", "``")
+    alice.execute(f"CREATE DATABASE IF NOT EXISTS `{quoted}`")
+    hospital = hospital_at(alice, username="o'brien", database=database)
+    script = grant_script(hospital).replace("ADDRESS-OF-PATIENT-PASSPORT", "%").replace("A-LONG-PASSWORD", PASSWORD)
+    for line in script.splitlines():
+        if not line.startswith("--"):
+            alice.execute(line.rstrip(";"))
+    with open_hospital(hospital) as source:
+        check_grants(source)
+    alice.execute("DROP USER 'o''brien'@'%'")
+
+
+def test_a_server_that_asks_for_the_password_in_clear_text_does_not_get_it(alice: MariaDBServer) -> None:
+    """Without a verified certificate the server may be anybody."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=ask_for_clear_text, args=(listener, heard))
+        thread.start()
+        hospital = hospital_at(alice, port=listener.getsockname()[1])
+        with pytest.raises(HospitalMisconfigured, match="5010"), open_hospital(hospital):
+            pass
+        thread.join()
+    assert heard  # it did get as far as the login
+    assert not any(PASSWORD.encode() in packet for packet in heard)
+
+
+def ask_for_clear_text(listener: socket.socket, heard: list[bytes]) -> None:
+    """A hostile server: greets like MySQL, then switches the login to mysql_clear_password."""
+    greeting = (
+        b"\x0a5.7.40\x00" + b"\x01\x00\x00\x00" + b"12345678\x00" + b"\xff\xf7" + b"\x21" + b"\x02\x00" + b"\xff\x81"
+        b"\x15" + b"\x00" * 10 + b"123456789012\x00" + b"mysql_native_password\x00"
+    )
+    switch = b"\xfemysql_clear_password\x00\x00"
+    connection, _ = listener.accept()
+    with connection:
+        connection.settimeout(5)
+        connection.sendall(len(greeting).to_bytes(3, "little") + b"\x00" + greeting)
+        heard.append(connection.recv(4096))
+        connection.sendall(len(switch).to_bytes(3, "little") + b"\x02" + switch)
+        with contextlib.suppress(OSError):
+            heard.append(connection.recv(4096))
