@@ -26,7 +26,7 @@ SQL_MODULES = {
 SQL = re.compile(
     r"\s*(SELECT\s|INSERT\s+(INTO|IGNORE)\s|REPLACE\s+INTO\s|UPDATE\s+\S+\s+SET\s|DELETE\s+FROM\s|COPY\s+\S+.*\sFROM\s"
     r"|WITH\s+(RECURSIVE\s+)?\w+\s+AS\s|(CREATE|DROP|ALTER)\s+(TABLE|TEMP|USER|TRIGGER|INDEX|VIEW)\b|TRUNCATE\s"
-    r"|GRANT\s+SELECT\b|SHOW\s+[A-Z]+|EXPLAIN\s|START\s+TRANSACTION|SET\s+(SESSION|GLOBAL|NAMES|TRANSACTION)\b)",
+    r"|GRANT\s+SELECT\b|SHOW\s+(FULL|GLOBAL|SESSION|GRANTS|VARIABLES|STATUS|TABLES|COLUMNS|INDEX|CREATE)\b|EXPLAIN\s|START\s+TRANSACTION|SET\s+(SESSION|GLOBAL|NAMES|TRANSACTION)\b)",
     re.DOTALL,
 )
 
@@ -159,7 +159,7 @@ def test_the_search_for_sql_finds(text: str) -> None:
     assert SQL.match(text)
 
 
-@pytest.mark.parametrize("text", ["SELECT-only", "Select a hospital", "UPDATE", "Show grants", "Set a password"])
+@pytest.mark.parametrize("text", ["SELECT-only", "Select a hospital", "UPDATE", "SHOW VIEW", "Set a password"])
 def test_the_search_for_sql_leaves_alone(text: str) -> None:
     assert not SQL.match(text)
 
