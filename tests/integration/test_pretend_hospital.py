@@ -427,6 +427,17 @@ def test_a_verb_that_fails_leaves_nothing_behind(old: PretendHospital) -> None:
     assert old.count("obs", voided=1) == 0
 
 
+def test_a_hospital_goes_on_after_its_server_was_away() -> None:
+    with MariaDBServer() as server:
+        hospital = PretendHospital(server, "pretend", "2.6").create()
+        alice = hospital.add_person()
+        server.stop()
+        server.start()
+
+        assert hospital.row("person", alice)["voided"] == 0
+        hospital.close()
+
+
 def test_a_hospital_can_be_taken_up_by_another_process(hospital: PretendHospital) -> None:
     again = PretendHospital(hospital.server, hospital.database, hospital.version).open()
 

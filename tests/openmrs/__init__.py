@@ -23,9 +23,11 @@ server.py    MariaDBServer(*, data_dir=None, port=None, version=None, extra_args
 hospital.py  PretendHospital(server, database, version="2.6", *, seed=None, name="…", time_zone="Africa/Kigali")
     versions: "1.9" "1.12" "2.0" "2.3" "2.6" "2.8" (ddl.VERSIONS; those between work too)
     seed: makes uuids and staff; two hospitals of one seed share uuids, as clones of one template do
+    .open() -> self      take up a database that another process created
     .create() -> self    tables, dictionary, staff, places, identifier types; no patient
     .grant_reader(user="passport", password="…") -> dict(host, port, database, username, password)
     .clock: () -> naive datetime in the hospital's zone   `with hospital.at(moment):` stops it there
+    one thread per hospital object: another thread takes PretendHospital(…).open(), or transaction()
     `with hospital.transaction() as late:`  the same verbs on a second connection, committed at the end of the
         block (or by late.commit(), late.rollback()): late commits
     `with hospital.bulk():`  add_* verbs are collected and written in one go
@@ -72,4 +74,13 @@ hospital.py  PretendHospital(server, database, version="2.6", *, seed=None, name
     void(table, id, reason=…)  unvoid(table, id)   execute(sql, arguments=()) -> rows
     row(table, id) -> dict   rows(table, **where) -> list of dicts   count(table, **where) -> int
   A table or column that the version does not have raises NotInThisVersion.
+
+people.py    make_people(*, seed=7, today) -> 60 SyntheticPerson(given, family, sex, birth_date, national_id,
+                 has_passport, hospitals, stories, variants); the 25 who hold a passport stand first, CAST first of all
+             people_at(people, place) -> those at OLD or MODERN
+             fill(hospital, people, place, *, until, years=4) -> {national_id: person_id}, in 0.4 s
+doctor.py    DemoDoctor(hospital, person_ids, *, seed=1).act() -> "added" | "corrected" | "voided" | "un-voided"
+real.py      folder() -> Path or None; DEMOS, SCHEMAS; path_of(name); load(server, name, database);
+             columns() -> {version: {(table, column)}}
+ddl.py       VERSIONS; tables_of(version), columns_of(table, version), create_statements(version), order(version)
 """

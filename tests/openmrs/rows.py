@@ -35,6 +35,7 @@ class Rows:
         zone = ZoneInfo(time_zone)
         self.clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(zone).replace(tzinfo=None, microsecond=0)
         self._connection: Any = None
+        self._start = 0
         self._depth = 0
         self._buffer: dict[tuple[str, tuple[str, ...]], list[tuple[Any, ...]]] | None = None
         self._next_ids: dict[str, int] = {}
@@ -43,9 +44,9 @@ class Rows:
 
     @property
     def connection(self) -> Any:
-        """Our own root connection; opened anew after the server was away."""
-        if self._connection is None:
-            self._connection = self._connect()
+        """Our own root connection, not to be shared between threads; opened anew after a start of the server."""
+        if self._connection is None or self._start != self.server.n_starts:
+            self._connection, self._start = self._connect(), self.server.n_starts
         return self._connection
 
     def _connect(self) -> Any:
@@ -58,10 +59,6 @@ class Rows:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-    def reconnect(self) -> None:
-        """After the server was stopped, killed or restarted."""
-        self._connection = None
 
     @contextmanager
     def at(self, moment: dt.datetime) -> Iterator[Self]:
@@ -106,7 +103,7 @@ class Rows:
         Within the block .commit() and .rollback() may be called; nothing comes after them but the block's end.
         """
         other = copy.copy(self)
-        other._connection = self._connect()
+        other._connection, other._start = self._connect(), self.server.n_starts
         other._depth = 1  # its verbs neither begin nor commit
         other._connection.cursor().execute("START TRANSACTION")
         try:

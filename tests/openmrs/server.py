@@ -52,6 +52,7 @@ FORGETFUL = [
     "--innodb-flush-log-at-trx-commit=0",
     "--innodb-doublewrite=0",
     "--innodb-flush-method=nosync",
+    "--innodb-file-per-table=0",  # a pretend hospital has forty tables, and each test makes them afresh
 ]
 
 
@@ -110,6 +111,7 @@ class MariaDBServer:
         self.data_dir = Path(data_dir).resolve() if data_dir else self._work / "data"
         self.socket = self._work / "s"
         self.log = self._work / "mariadbd.log"
+        self.n_starts = 0  # whoever keeps a connection sees by it that theirs is dead
         self._tls_args: list[str] = []
         self._processes: list[subprocess.Popen[bytes]] = []  # none or one; shared with the finalizer
         # Runs at close(), when nobody holds this object any more, or at the interpreter's end.
@@ -318,6 +320,7 @@ class MariaDBServer:
                 preexec_fn=_die_with_parent(),  # noqa: PLW1509  only from the main thread
             )
         self._processes[:] = [process]
+        self.n_starts += 1
 
     def _answers(self) -> bool:
         deadline = time.monotonic() + START_TIMEOUT
