@@ -54,7 +54,7 @@ hospital.py  PretendHospital(server, database, version="2.6", *, seed=None, name
     edit_obs_in_place(obs, value, **columns)   no stamp on obs, as 1.x does
     void_obs(obs) unvoid_obs(obs) purge_obs(obs)                     with their group members
     void_encounter unvoid_encounter purge_encounter void_visit unvoid_visit (id): cascade as OpenMRS does
-    void_patient(person) unvoid_patient(person) purge_patient(person)  merge_patients(winner, loser) -> log id
+    void_patient(person)  unvoid_patient(person) purge_patient(person)  merge_patients(winner, loser) -> log id
     add_drug_order(person, drug="metformin", *, encounter, orderer="physician", at=None, days=None, dose=1,
         dose_units="tablet", frequency="twice daily", non_coded=None, **columns) -> order_id
     add_test_order(person, concept, *, encounter, …)  stop_order(order, at=None) -> id of the DISCONTINUE row
@@ -71,7 +71,8 @@ hospital.py  PretendHospital(server, database, version="2.6", *, seed=None, name
     rename_location(location, name)  rename_provider(provider, given, family)
   Anything else, as an administrator's SQL does (no stamp moves):
     insert(table, **columns) -> id   update(table, id, **columns)   delete(table, id)
-    void(table, id, reason=…)  unvoid(table, id)   execute(sql, arguments=()) -> rows
+    void(table, id, reason=…)  unvoid(table, id)   one row alone; date_changed moves where the table has one
+    execute(sql, arguments=()) -> rows
     row(table, id) -> dict   rows(table, **where) -> list of dicts   count(table, **where) -> int
   A table or column that the version does not have raises NotInThisVersion.
 
