@@ -1,8 +1,8 @@
 """Who may write for a hospital now, and whether a hospital may be tried at all.
 
 A claim is one guarded update that sets a growing token and a lease. There is no status flag: a killed holder frees the
-hospital by time. Every write of the engine names its token (`hold`), so a worker that was frozen past its lease and wakes
-up writes nothing.
+hospital by time. Every write of the engine names its token (`hold`), so a worker that was frozen past its lease and
+wakes up writes nothing.
 """
 
 import random
@@ -56,8 +56,8 @@ class HeldClaim:
     def renew(self) -> None:
         """Extend the lease. Raises ClaimLost when somebody else holds the hospital.
 
-        Inside `transaction.atomic()` this also locks the claim's row: what is written with it is written under our token
-        or not at all.
+        Inside `transaction.atomic()` this also locks the claim's row: what is written with it is written under our
+        token or not at all.
         """
         ours = Claim.objects.filter(pk=self.hospital.pk, token=self.token, lease_until__isnull=False)
         if ours.update(lease_until=self.clock.now() + LEASE) != 1:

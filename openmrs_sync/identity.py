@@ -1,7 +1,7 @@
 """The census becomes links: who at this hospital is which passport holder.
 
-Between discovery, which reads, and the matcher, which judges. A link changes only by a guarded update, so a decision that
-an admin makes at the same moment wins.
+Between discovery, which reads, and the matcher, which judges. A link changes only by a guarded update, so a decision
+that an admin makes at the same moment wins.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Links and their marks: who may have changed, who is due next, what a human decided.
 
-A mark says "this person may have changed at the source". Marks are counted, never a flag: one that is set while a refresh
-runs is kept (`Link.marks`, `Link.fresh_marks`).
+A mark says "this person may have changed at the source". Marks are counted, never a flag: one that is set while a
+refresh runs is kept (`Link.marks`, `Link.fresh_marks`).
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,8 +1,8 @@
 """Every SQL text that the engine sends to a source. Reading only; names in lower case; one plain SELECT per table.
 
-Columns differ by version, so SELECT lists are made from the `Schema`: an absent column is NULL under its name, and a row
-is always as long as its named tuple in `rows`. Ids are written into the text as numbers (`_ids` takes nothing else):
-substituting thousands of parameters costs more than the query. The only percent signs are parameters, `%s`.
+Columns differ by version, so SELECT lists are made from the `Schema`: an absent column is NULL under its name, and a
+row is always as long as its named tuple in `rows`. Ids are written into the text as numbers (`_ids` takes nothing
+else): substituting thousands of parameters costs more than the query. The only percent signs are parameters, `%s`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -315,8 +315,8 @@ SETTINGS = (
 
 
 def live_identifiers(identifier_type_ids: Iterable[int]) -> str:
-    """(id, person, identifier) of a page: parameters (after this id, at most so many). By primary key, so that a page is
-    a range however the types are spread."""
+    """(id, person, identifier) of a page: parameters (after this id, at most so many). By primary key, so that a page
+    is a range however the types are spread."""
     return (
         "SELECT patient_identifier_id, patient_id, identifier FROM patient_identifier "
         f"WHERE patient_identifier_id > %s AND identifier_type IN {_ids(identifier_type_ids)} AND voided = 0 "
@@ -344,8 +344,8 @@ def merges_above() -> str:
 
 
 def fingerprints(schema: Schema, table: str, person_ids: Iterable[int]) -> str:
-    """(person, count, sum of ids, sum of CRC32(id)) from the index on the owner, which holds the primary key: no row of the
-    table is touched. A sum, not XOR: XOR of CRC32 is linear and neighbouring pairs collide."""
+    """(person, count, sum of ids, sum of CRC32(id)) from the index on the owner, which holds the primary key: no row
+    of the table is touched. A sum, not XOR: XOR of CRC32 is linear and neighbouring pairs collide."""
     key, owner = KEYS[table]
     return (
         f"SELECT {owner}, COUNT(*), SUM({key}), SUM(CRC32({key})) "
@@ -359,16 +359,17 @@ def voided_obs_ids(schema: Schema) -> str:
 
 
 def changed_since(table: str, *, key: str, columns: Sequence[str]) -> str:
-    """(id, newest stamp) of rows of a small table with any of these stamps at or after a moment, one parameter each."""
-    newest = f"GREATEST({', '.join(f'IFNULL({column}, 0)' for column in columns)})" if len(columns) > 1 else columns[0]
+    """`key` of the rows of a small table with any of these stamps at or after a moment, one parameter each."""
     since = " OR ".join(f"{column} >= %s" for column in columns)
-    return f"SELECT {key}, {newest} FROM {table} WHERE {since}"
+    return f"SELECT DISTINCT {key} FROM {table} WHERE {since}"
 
 
 def persons_of_encounters(schema: Schema, table: str, encounter_ids: Iterable[int]) -> str:
     """Everyone whose rows of this table hang on these encounters, by the index on encounter_id."""
-    owner = KEYS[table][1]
-    return f"SELECT DISTINCT {owner} FROM {table}{_forced(schema, table, 'encounter_id')} WHERE encounter_id IN {_ids(encounter_ids)}"
+    return (
+        f"SELECT DISTINCT {KEYS[table][1]} FROM {table}{_forced(schema, table, 'encounter_id')}"
+        f" WHERE encounter_id IN {_ids(encounter_ids)}"
+    )
 
 
 def encounters_of(table: str, *, column: str, ids: Iterable[int]) -> str:
@@ -384,7 +385,9 @@ def persons_using(schema: Schema, table: str, *, column: str, ids: Iterable[int]
 
 
 def dictionary_hashes(name: str) -> str:
-    """(id, count, sum of CRC32) per entry of a dictionary, computed at the source. NULL and '' differ by IFNULL's mark."""
+    """(id, count, sum of CRC32) per entry of a dictionary, computed at the source. NULL and '' differ by IFNULL's
+    mark.
+    """
 
     def joined(*columns: str) -> str:
         return "CRC32(CONCAT(" + ", '|', ".join(f"IFNULL({column}, '~')" for column in columns) + "))"
@@ -412,8 +415,8 @@ def dictionary_hashes(name: str) -> str:
 def provider_names() -> str:
     """(provider, count, sum of CRC32) of the names of the providers' persons."""
     return (
-        "SELECT p.provider_id, COUNT(*), SUM(CRC32(CONCAT(IFNULL(n.given_name, '~'), '|', IFNULL(n.middle_name, '~'), '|', "
-        "IFNULL(n.family_name, '~'), '|', n.preferred, '|', n.voided))) "
+        "SELECT p.provider_id, COUNT(*), SUM(CRC32(CONCAT(IFNULL(n.given_name, '~'), '|', "
+        "IFNULL(n.middle_name, '~'), '|', IFNULL(n.family_name, '~'), '|', n.preferred, '|', n.voided))) "
         "FROM provider p JOIN person_name n ON n.person_id = p.person_id GROUP BY p.provider_id"
     )
 

@@ -1,8 +1,9 @@
-"""The cheap look at the source: which persons may have changed since the last one. Takes `fetch` and values, returns values.
+"""The cheap look at the source: which persons may have changed since the last one. Takes `fetch` and values, returns
+values.
 
-Watch makes the sync fast; it need not be complete, because the sweep reads everyone again. `look` runs at every tick and
-touches about a thousand rows per table, however large the table is. `look_deeper` runs every quarter of an hour and finds
-what leaves no new row behind: purges, voids and un-voids, moved rows, changed names, units and places.
+Watch makes the sync fast; it need not be complete, because the sweep reads everyone again. `look` runs at every tick
+and touches about a thousand rows per table, however large the table is. `look_deeper` runs every quarter of an hour
+and finds what leaves no new row behind: purges, voids and un-voids, moved rows, changed names, units and places.
 """
 
 import datetime as dt
@@ -160,7 +161,9 @@ def fingerprint(ids: Iterable[int]) -> list[int]:
 
 
 def voided_obs(fetch: Fetch, *, schema: Schema, before: bytes | None) -> tuple[set[int], bytes]:
-    """Persons with an obs that was voided or un-voided since the last deep look, and the set to remember (compressed)."""
+    """Persons with an obs that was voided or un-voided since the last deep look, and the set to remember
+    (compressed).
+    """
     ids = array("Q", sorted(row[0] for row in fetch(queries.voided_obs_ids(schema), ())))
     packed = zlib.compress(ids.tobytes())
     if before is None:
@@ -176,8 +179,8 @@ def voided_obs(fetch: Fetch, *, schema: Schema, before: bytes | None) -> tuple[s
 def stamped(fetch: Fetch, *, schema: Schema, since: Mapping[str, str]) -> tuple[set[int], dict[str, str]]:
     """Persons behind rows of the small tables whose stamps moved, and the newest stamps seen.
 
-    `since`: table → ISO moment in the source's own clock. The newest stamp is bounded by the source's present time: a row
-    stamped 2099 must not put the watch to sleep.
+    `since`: table → ISO moment in the source's own clock. The newest stamp is bounded by the source's present time: a
+    row stamped 2099 must not put the watch to sleep.
     """
     ((source_now,),) = fetch(queries.source_now(), ())
     persons: set[int] = set()
@@ -231,7 +234,9 @@ def users_of_changed_entries(
     before: Mapping[str, Mapping[int, int]],
     now: Mapping[str, Mapping[int, int]],
 ) -> set[int] | None:
-    """Persons whose rows name a dictionary entry that changed; None when so many did that everyone must be read again."""
+    """Persons whose rows name a dictionary entry that changed; None when so many did that everyone must be read
+    again.
+    """
     persons: set[int] = set()
     for dictionary, entries in now.items():
         old = before.get(dictionary, {})

@@ -44,6 +44,7 @@ class LinkToWrite:
 
     pk: UUID
     person_id: int
+    person_uuid: str
     patient_id: UUID
     marks: int
 
@@ -149,7 +150,8 @@ def compare(
 ) -> Changes:
     """What must change so that the records of these links equal what was rendered.
 
-    Keys that are stored as current but were not seen are not in the result yet: see `missing` and `lose`.
+    Records whose rows these persons no longer have are not in the result: whether they moved or are gone is not known
+    here.
     """
     changes = Changes()
     fresh: list[tuple[str, LinkToWrite, RecordRow, int]] = []
@@ -176,17 +178,6 @@ def compare(
     changes.n_created += len(fresh) - len(elsewhere)
     upserts.extend(_values(key, link, row, digest, keys) for key, link, row, digest in fresh)
     return changes
-
-
-def missing(*, rendered: Iterable[Rendered], stored: Mapping[str, StoredRecord], keys: Keys) -> list[str]:
-    """Keys that are stored as current but whose rows were not among those of these persons: moved, or gone."""
-    seen: set[str] = set()
-    key_of = keys.key
-    for person in rendered:
-        seen.update([key_of(row.table, row.source_id) for row in person.records])
-        seen.update([key_of(row.table, row.source_id) for row in person.excluded])
-        seen.update([key_of(row.table, row.source_id) for row in person.parked])
-    return [key for key, record in stored.items() if record.is_current and key not in seen]
 
 
 def _values(key: str, link: LinkToWrite, row: RecordRow, digest: int, keys: Keys) -> tuple[Any, ...]:

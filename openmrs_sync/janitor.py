@@ -1,0 +1,37 @@
+"""Cleaning up what nobody may see any more. Repeated until done; what is shown never depends on it."""
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q
+
+from hospitals.models import Hospital
+from openmrs_sync.claims import HeldClaim
+from openmrs_sync.models import ParkedRow
+from openmrs_sync.rows import chunks
+from passport.models import Link, Record
+from passport.models.links import LinkState
+
+#: A number that was mistyped for a while comes back with its withdrawn records; after this they are gone.
+KEEP_ENDED = timedelta(days=30)
+LINKS_AT_ONCE = 50
+
+
+def clean(*, hospital: Hospital, claim: HeldClaim, now: datetime) -> int:
+    """Delete the records and parked rows of links that a human unlinked, that ended long ago, or of an earlier
+    epoch.
+    """
+    is_old = Q(state=LinkState.ENDED, state_changed_at__lt=now - KEEP_ENDED) | ~Q(epoch=hospital.epoch)
+    is_not_ours = Q(state=LinkState.UNLINKED) | is_old
+    # n_stored says whether there is anything to do
+    mine = Link.objects.filter(is_not_ours, hospital=hospital).exclude(n_source=0, n_stored=0, n_parked=0)
+    n_cleaned = 0
+    for part in chunks(mine.values_list("pk", flat=True)[:1_000], LINKS_AT_ONCE):
+        with transaction.atomic():
+            claim.renew()
+            Record.objects.filter(link_id__in=part).delete()
+            ParkedRow.objects.filter(link_id__in=part).delete()
+            n_cleaned += Link.objects.filter(is_not_ours, pk__in=part).update(
+                n_source=0, n_stored=0, n_parked=0, n_unexplained=0, balance={}, fingerprint={}
+            )
+    return n_cleaned

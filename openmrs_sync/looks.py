@@ -1,0 +1,162 @@
+"""One look at a hospital: the census becomes links, the watch becomes marks. What was seen is saved with the marks."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from hospitals.models import Location
+from openmrs_sync import brake, discovery, identity, links, queries, reader, watcher
+from openmrs_sync.errors import SourceWentQuiet
+from openmrs_sync.matcher import CROWD
+from openmrs_sync.models import Watermark
+from openmrs_sync.rows import Head, chunks
+from openmrs_sync.session import Session
+from passport.models.links import LinkState
+from passport.registration import normalise_national_id
+
+DEEP_EVERY = timedelta(minutes=15)
+
+
+def look(session: Session, *, deep: bool | None, now: datetime) -> None:
+    """Find out who is a passport holder here and who may have changed. Raises SourceWentQuiet, WouldErase, ClaimLost.
+
+    `deep`: None means when a quarter of an hour has passed since the last deep look.
+    """
+    deep_at = session.watermark.deep_at
+    is_deep = deep if deep is not None else deep_at is None or not now - DEEP_EVERY < deep_at <= now
+    census = discovery.take_census(
+        session.source.fetch,
+        identifier_type_ids=session.identifier_type_ids,
+        holders=session.holders,
+        normalise=normalise_national_id,
+        crowd=CROWD,
+        with_numbered=is_deep,
+    )
+    seen = watcher.look(session.source.fetch, schema=session.schema, heads=_heads(session.watermark))
+    if seen.is_quiet or (census.n_identifiers == 0 and session.watermark.n_identifiers > 0):
+        raise SourceWentQuiet(
+            "The hospital answered, but there was nothing to read where there used to be something. "
+            "Nothing was changed. Check with the hospital's DBA that the account may still SELECT, "
+            "and that the database is whole."
+        )
+    session.crowded_persons = census.crowded_persons
+    _settle(session, census=census, now=now)
+    found: dict[str, Any] = {"heads": _as_json(seen.heads), "n_identifiers": census.n_identifiers}
+    if is_deep:
+        found |= _look_deeper(session, census=census, persons=seen.persons, now=now)
+    session.claim.renew()
+    with transaction.atomic():
+        links.mark_persons(hospital=session.hospital, person_ids=seen.persons, now=now)
+        Watermark.objects.filter(pk=session.hospital.pk).update(**found)
+
+
+def _heads(watermark: Watermark) -> dict[str, Head]:
+    return {table: Head(mark=head["mark"], window=dict(head["window"])) for table, head in watermark.heads.items()}
+
+
+def _as_json(heads: dict[str, Head]) -> dict[str, Any]:
+    return {
+        table: {"mark": head.mark, "window": [list(entry) for entry in head.window.items()]}
+        for table, head in heads.items()
+    }
+
+
+def _settle(session: Session, *, census: discovery.Census, now: datetime) -> None:
+    """Make the links what the census and the matcher say. Ending many at once is what the brake is for."""
+    known = identity.known(session.hospital)
+    for part in chunks(identity.to_judge(census=census.patients, crowded=census.crowded_persons, links=known)):
+        persons, _ = reader.read_identity(
+            session.source.fetch, session.schema, person_ids=part, identifier_type_ids=session.identifier_type_ids
+        )
+        matches = identity.judge(
+            hospital=session.hospital,
+            persons=persons,
+            patients=census.patients,
+            crowded=census.crowded_persons,
+        )
+        identity.settle(hospital=session.hospital, persons=persons, matches=matches, links=known, now=now)
+    ending = identity.to_end(census=census.patients, links=known)
+    losses = brake.Losses(n_gone=0, n_ended=sum(link.state == LinkState.LINKED for link in ending))
+    brake.check(hospital=session.hospital, losses=losses, now=now)
+    links.end(link_ids=[link.pk for link in ending], reason="no_number", now=now)
+    brake.note(hospital=session.hospital, losses=losses, now=now)
+
+
+# --- the deep look ----------------------------------------------------------------------------------------------------
+
+
+def _look_deeper(session: Session, *, census: discovery.Census, persons: set[int], now: datetime) -> dict[str, Any]:
+    """Add to `persons` whoever changed without leaving a new row; return what to remember."""
+    fetch, tables, watermark = session.source.fetch, session.schema, session.watermark
+    fresh = links.linked(session.hospital).exclude(refreshed_at=None)
+    fingerprints = dict(fresh.values_list("person_id", "fingerprint"))
+    persons |= watcher.changed_fingerprints(fetch, schema=tables, fingerprints=fingerprints)
+    session.claim.renew()
+    before = bytes(watermark.voided_obs) if watermark.voided_obs is not None else None
+    revoided, voided_obs = watcher.voided_obs(fetch, schema=tables, before=before)
+    stamped, stamps = watcher.stamped(fetch, schema=tables, since=watermark.stamps)
+    persons |= revoided | stamped
+    session.claim.renew()
+    hashes = watcher.hash_dictionaries(fetch, schema=tables)
+    old = watcher.unpack(bytes(watermark.dictionaries) if watermark.dictionaries else None)
+    users = watcher.users_of_changed_entries(fetch, schema=tables, before=old, now=hashes)
+    if users is None:
+        links.mark_all(hospital=session.hospital, now=now)
+    else:
+        persons |= users
+    if hashes.get("location") != old.get("location"):
+        _store_locations(session)
+    return {
+        "voided_obs": voided_obs,
+        "stamps": stamps,
+        "dictionaries": watcher.pack(hashes),
+        "persons": _count_persons(session, census=census),
+        "deep_at": now,
+    }
+
+
+def _store_locations(session: Session) -> None:
+    """The hospital's sites, as its OpenMRS has them."""
+    fields = ["uuid", "name", "parent_location_id", "is_retired"]
+    sites = [
+        Location(
+            hospital=session.hospital,
+            location_id=location_id,
+            uuid=uuid or "",
+            name=name or "",
+            parent_location_id=parent,
+            is_retired=bool(is_retired),
+        )
+        for location_id, uuid, name, parent, is_retired in session.source.fetch(queries.all_locations(), ())
+    ]
+    Location.objects.filter(hospital=session.hospital).exclude(
+        location_id__in=[site.location_id for site in sites]
+    ).delete()
+    Location.objects.bulk_create(
+        sites,
+        update_conflicts=True,
+        unique_fields=["hospital", "location_id"],
+        update_fields=fields,
+        batch_size=100,
+    )
+
+
+def _count_persons(session: Session, *, census: discovery.Census) -> dict[str, int]:
+    """Each patient there in the first that fits: voided, unlinked, held, linked, without_national_id, unmatched."""
+    fetch = session.source.fetch
+    ((n_patients,),) = fetch(queries.count_patients(), ())
+    voided = {row[0] for row in fetch(queries.all_voided_patients(), ())}
+    states: Counter[str] = Counter()
+    known = identity.known(session.hospital)
+    for person_id, link in known.items():
+        if person_id not in voided and link.state != LinkState.ENDED:
+            states[link.state] += 1
+    open_links = {person_id for person_id, link in known.items() if link.state != LinkState.ENDED}
+    unmatched = len(census.numbered - voided - open_links)
+    counted = {"voided": len(voided)} | {
+        state: states[state] for state in (LinkState.UNLINKED, LinkState.HELD, LinkState.LINKED)
+    }
+    without = n_patients - sum(counted.values()) - unmatched
+    return {**counted, "without_national_id": without, "unmatched": unmatched}

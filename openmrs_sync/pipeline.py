@@ -1,0 +1,261 @@
+"""sync_hospital(): claim, look, refresh whoever is due, balance, janitor. Reads like the engine's one idea.
+
+A hospital's failure is one SyncRun, never an exception; one hospital knows nothing of the others.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import DatabaseError, transaction
+from django.db.models import F
+
+from hospitals.connections import open_hospital
+from hospitals.errors import SourceError
+from hospitals.models import Hospital
+from openmrs_sync import anchors, brake, claims, janitor, links, looks, reader
+from openmrs_sync.errors import ClaimBusy, SourceWentQuiet, SyncError
+from openmrs_sync.models import SyncRun, Watermark
+from openmrs_sync.refresh import Counts, refresh
+from openmrs_sync.session import Session, open_session
+from passport import audit
+from passport.models import Link, Patient, User
+from passport.models.links import LinkState
+
+log = logging.getLogger(__name__)
+
+#: Source rows in one batch, so that a snapshot stays well under 5 seconds and memory small. A giant person goes alone.
+BATCH_ROWS = 8_000
+#: Links that are planned at once.
+PLAN_LINKS = 4_000
+
+_stop = threading.Event()
+
+
+def request_stop() -> None:
+    """End the batch in hand, save where we are, begin nothing new. For the rest of this process's life."""
+    _stop.set()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientRefresh:
+    """What a fresh read of one patient at one hospital gave: ok, not_found, held, unreachable, busy, failed,
+    disabled.
+    """
+
+    status: str
+    n_created: int = 0
+    n_updated: int = 0
+    n_withdrawn: int = 0
+    n_unchanged: int = 0
+    n_parked: int = 0
+    n_excluded: int = 0
+
+
+def sync_hospital(
+    *,
+    hospital: Hospital,
+    trigger: str,
+    now: datetime,
+    full: bool = False,
+    deep: bool | None = None,
+    until: float | None = None,
+    run: SyncRun | None = None,
+) -> SyncRun:
+    """Read one hospital and make our records equal to it; never raises for the hospital's failure.
+
+    `until`: a moment of time.monotonic() at which the run saves where it is and ends; what is left stays marked.
+    `deep`: None means when it is due. Returns the finished SyncRun: status ok, quiet, failed or busy.
+    """
+    clock = claims.Clock.at(now)
+    run = run or SyncRun.objects.create(
+        hospital=hospital, trigger=trigger, status=SyncRun.Status.RUNNING, started_at=now, is_full=full
+    )
+    counts = Counts()
+    try:
+        with claims.claim(hospital=hospital, clock=clock) as claim:
+            SyncRun.objects.filter(pk=run.pk).update(token=claim.token)
+            claims.note_try(hospital=hospital, now=now)
+            with open_hospital(hospital) as source:
+                try:
+                    session = open_session(source=source, claim=claim)
+                    waits_count = trigger in {SyncRun.Trigger.SCHEDULE, SyncRun.Trigger.WATCH}
+                    _run(session, counts, full=full, deep=deep, until=until, waits_count=waits_count)
+                finally:
+                    run.n_source_rows, run.source_seconds = source.n_rows, source.seconds
+    except ClaimBusy as busy:
+        return _finished(run, counts, clock, status=SyncRun.Status.BUSY, message=str(busy))
+    except SourceWentQuiet as quiet:
+        claims.note_failure(hospital=hospital, kind=quiet.kind, is_transient=True, now=clock.now())
+        return _finished(run, counts, clock, status=SyncRun.Status.QUIET, message=str(quiet))
+    except (SourceError, SyncError) as error:
+        claims.note_failure(hospital=hospital, kind=error.kind, is_transient=error.is_transient, now=clock.now())
+        return _finished(run, counts, clock, status=SyncRun.Status.FAILED, error_kind=error.kind, message=str(error))
+    except Exception as error:  # noqa: BLE001 - the entry point: one hospital's failure is one run
+        # the class only: the text of a database error may hold what was in a row
+        log.error("sync failed: %s at hospital %s", type(error).__name__, hospital.code)  # noqa: TRY400
+        claims.note_failure(hospital=hospital, kind="internal", is_transient=True, now=clock.now())
+        message = "Something in Patient Passport failed. The worker's log names it; please report it. Nothing was lost."
+        return _finished(run, counts, clock, status=SyncRun.Status.FAILED, error_kind="internal", message=message)
+    claims.note_success(hospital=hospital, started_at=now)
+    return _finished(run, counts, clock, status=SyncRun.Status.OK)
+
+
+def _run(
+    session: Session, counts: Counts, *, full: bool, deep: bool | None, until: float | None, waits_count: bool
+) -> None:
+    """Look, then refresh every link that is stale by then once."""
+    clock = session.claim.clock
+    if full:
+        links.mark_all(hospital=session.hospital, now=clock.now())
+    looks.look(session, deep=deep, now=clock.now())
+    due = links.due(hospital=session.hospital, now=clock.now(), ignore_waits=not waits_count)
+    is_whole = _refresh_all(session, counts, link_ids=due, until=until)
+    anchors.drop(hospital=session.hospital, keys=session.keys)
+    if is_whole:
+        brake.rearm(hospital=session.hospital, now=clock.now())
+        janitor.clean(hospital=session.hospital, claim=session.claim, now=clock.now())
+
+
+def _refresh_all(session: Session, counts: Counts, *, link_ids: Sequence[UUID], until: float | None) -> bool:
+    """Refresh these links in batches; False when the time was over before all were tried."""
+    is_whole = True
+    for start in range(0, len(link_ids), PLAN_LINKS):
+        batches = deque(_plan(session, link_ids=link_ids[start : start + PLAN_LINKS]))
+        while batches:
+            if _stop.is_set() or (until is not None and time.monotonic() >= until) or session.is_outdated():
+                # what is left stays stale; an admin's change of settings must not end up half applied
+                return False
+            batch = batches.popleft()
+            try:
+                counts.add(refresh(session, link_ids=batch))
+            except (SourceError, SyncError):
+                raise
+            except DatabaseError as error:
+                if _is_store_down(error):
+                    raise
+                is_whole &= _set_aside(session, batch, batches, error)
+            except Exception as error:  # noqa: BLE001 - one bad person must not stop the others
+                is_whole &= _set_aside(session, batch, batches, error)
+    return is_whole
+
+
+def _plan(session: Session, *, link_ids: Sequence[UUID]) -> list[list[UUID]]:
+    """Batches of links with at most BATCH_ROWS source rows each, in the given order."""
+    person_of = dict(Link.objects.filter(pk__in=link_ids).values_list("pk", "person_id"))
+    ordered = {person_of[link_id]: link_id for link_id in link_ids if link_id in person_of}
+    plan = reader.plan(session.source.fetch, session.schema, person_ids=list(ordered), max_rows=BATCH_ROWS)
+    return [[ordered[person_id] for person_id in batch] for batch in plan]
+
+
+def _set_aside(session: Session, batch: list[UUID], batches: deque[list[UUID]], error: Exception) -> bool:
+    """Bisect a failed batch down to the one bad person, which waits by itself. False when it came to that."""
+    # the class only: the text may hold what was in a row
+    log.warning("refresh failed: %s, %d persons at %s", type(error).__name__, len(batch), session.hospital.code)
+    if len(batch) == 1:
+        links.wait(link_id=batch[0], now=session.claim.clock.now())
+        return False
+    middle = len(batch) // 2
+    batches.appendleft(batch[middle:])
+    batches.appendleft(batch[:middle])
+    return True
+
+
+def _is_store_down(error: DatabaseError) -> bool:
+    """Our own store failed as a whole (locked, full, gone): no person is to blame."""
+    return type(error).__name__ in {"OperationalError", "InterfaceError"}
+
+
+def _finished(
+    run: SyncRun,
+    counts: Counts,
+    clock: claims.Clock,
+    *,
+    status: str,
+    error_kind: str | None = None,
+    message: str = "",
+) -> SyncRun:
+    run.status, run.error_kind, run.message = status, error_kind, message
+    run.finished_at, run.seconds = clock.now(), clock.elapsed()
+    for name in Counts.__slots__:
+        setattr(run, name, getattr(counts, name))
+    run.save(
+        update_fields=[
+            *("status", "error_kind", "message", "finished_at", "seconds", "n_source_rows", "source_seconds"),
+            *Counts.__slots__,
+        ]
+    )
+    return run
+
+
+# --- one patient ------------------------------------------------------------------------------------------------------
+
+
+def refresh_patient(
+    *, hospital: Hospital, patient: Patient, now: datetime, until: float | None = None
+) -> PatientRefresh:
+    """Look for this patient at this hospital and read what is there, now. Never raises for the hospital's failure."""
+    if not hospital.is_live:
+        return PatientRefresh(status="disabled")
+    clock, counts = claims.Clock.at(now), Counts()
+    run = SyncRun.objects.create(
+        hospital=hospital, trigger=SyncRun.Trigger.PATIENT, status=SyncRun.Status.RUNNING, started_at=now
+    )
+    try:
+        with claims.claim(hospital=hospital, clock=clock) as claim, open_hospital(hospital) as source:
+            session = open_session(source=source, claim=claim)
+            looks.look(session, deep=False, now=clock.now())
+            links.mark_patient(patient=patient, hospital=hospital, now=clock.now())
+            mine = links.linked(session.hospital).filter(patient=patient)
+            ids = list(mine.values_list("pk", flat=True))
+            is_whole = _refresh_all(session, counts, link_ids=ids, until=until)
+    except ClaimBusy as busy:
+        _finished(run, counts, clock, status=SyncRun.Status.BUSY, message=str(busy))
+        return PatientRefresh(status="busy")
+    except (SourceError, SyncError) as error:
+        claims.note_failure(hospital=hospital, kind=error.kind, is_transient=error.is_transient, now=clock.now())
+        kind = None if error.kind == "quiet" else error.kind
+        status = SyncRun.Status.QUIET if kind is None else SyncRun.Status.FAILED
+        _finished(run, counts, clock, status=status, error_kind=kind, message=str(error))
+        return PatientRefresh(status="unreachable" if error.kind == "unreachable" else "failed")
+    _finished(run, counts, clock, status=SyncRun.Status.OK)
+    if not ids:
+        is_held = links.current(hospital).filter(patient=patient, state=LinkState.HELD).exists()
+        return PatientRefresh(status="held" if is_held else "not_found")
+    return PatientRefresh(
+        status="ok" if is_whole else "failed",
+        n_created=counts.n_created,
+        n_updated=counts.n_updated,
+        n_withdrawn=counts.n_withdrawn,
+        n_unchanged=counts.n_unchanged,
+        n_parked=counts.n_parked,
+        n_excluded=counts.n_excluded,
+    )
+
+
+# --- what an admin confirms -------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def accept_source(*, hospital: Hospital, actor: User | None, now: datetime) -> None:
+    """A replaced or restored source is meant: a new epoch, everything re-read, nothing of the old one shown from
+    now on.
+    """
+    Hospital.objects.filter(pk=hospital.pk).update(epoch=F("epoch") + 1, config_version=F("config_version") + 1)
+    Link.objects.filter(hospital=hospital).exclude(state=LinkState.ENDED).update(
+        state=LinkState.ENDED, reason="source_replaced", state_changed_at=now, marks=F("marks") + 1
+    )
+    Watermark.objects.filter(pk=hospital.pk).delete()
+    audit.record_event(action="source_accepted", actor=actor, now=now, hospital_id=hospital.pk)
+
+
+@transaction.atomic
+def accept_changes(*, hospital: Hospital, actor: User | None, now: datetime) -> None:
+    """What the brake stopped is meant, once."""
+    brake.suspend(hospital=hospital)
+    audit.record_event(action="changes_accepted", actor=actor, now=now, hospital_id=hospital.pk)

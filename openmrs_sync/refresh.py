@@ -1,0 +1,245 @@
+"""Refresh: read everything about a batch of persons and make our records equal to it. The only way a record changes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from hospitals.connections import Source
+from openmrs_sync import anchors, brake, discovery, enricher, identity, links, reader, watcher, writer
+from openmrs_sync.rows import TABLES, Rendered, SourceBatch
+from openmrs_sync.session import Session
+from openmrs_sync.writer import Changes, LinkToWrite, StoredRecord
+from passport.models import Doctor
+from passport.models.links import LinkState
+from passport.registration import normalise_national_id
+
+
+@dataclass(slots=True, kw_only=True)
+class Counts:
+    """What refreshes did. `n_read` is the sum of created, updated, unchanged, parked and excluded; withdrawn stands
+    beside.
+    """
+
+    n_persons: int = 0
+    n_read: int = 0
+    n_created: int = 0
+    n_updated: int = 0
+    n_withdrawn: int = 0
+    n_unchanged: int = 0
+    n_parked: int = 0
+    n_excluded: int = 0
+
+    def add(self, other: "Counts") -> None:
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """What one snapshot said about the persons of a batch."""
+
+    batch: SourceBatch
+    read_at: datetime
+    #: current records of ours whose rows these persons no longer have: key → person who has the row now; absent: gone
+    owners: Mapping[str, int]
+    lost: Sequence[str]
+
+
+def refresh(session: Session, *, link_ids: Sequence[UUID]) -> Counts:
+    """Make the records of these links equal to the source.
+
+    Raises the source's errors, SourceReplaced, WouldErase, ClaimLost; nothing half done stays: what is not finished is
+    still marked.
+    """
+    persons = _links_to_write(session, link_ids=link_ids)
+    if not persons:
+        return Counts()
+    stored = writer.stored_of([link.pk for link in persons.values()])
+    session.claim.renew()
+    with session.source.snapshot():
+        read = _read(session, persons=persons, stored=stored)
+    session.claim.renew()
+    ours = _still_ours(session, read=read, persons=persons)
+    rendered = [
+        person
+        for person in enricher.render(
+            read.batch, dictionaries=session.names, zone=session.zone, categorise=session.categorise
+        )
+        if person.person_id in ours
+    ]
+    own_ids = {link.pk for link in ours.values()}
+    own_stored = stored if len(ours) == len(persons) else {k: s for k, s in stored.items() if s.link_id in own_ids}
+    changes = writer.compare(links=ours, rendered=rendered, stored=own_stored, keys=session.keys)
+    _lose(session, read=read, stored=own_stored, changes=changes)
+    losses = brake.Losses(n_gone=changes.n_gone, n_ended=0)
+    brake.check(hospital=session.hospital, losses=losses, now=read.read_at)
+    _name_doctors(session, rendered=rendered, now=read.read_at)
+    writer.write(changes=changes, claim=session.claim, now=read.read_at)
+    brake.note(hospital=session.hospital, losses=losses, now=read.read_at)
+    _finish(session, read=read, ours=ours, rendered=rendered)
+    return _counts(rendered=rendered, changes=changes)
+
+
+def _links_to_write(session: Session, *, link_ids: Sequence[UUID]) -> dict[int, LinkToWrite]:
+    """`marks` is read here, before the snapshot: a mark set from now on is kept."""
+    rows = links.linked(session.hospital).filter(pk__in=link_ids)
+    return {
+        person_id: LinkToWrite(pk=pk, person_id=person_id, person_uuid=uuid, patient_id=patient_id, marks=marks)
+        for pk, person_id, uuid, patient_id, marks in rows.values_list(
+            "pk", "person_id", "person_uuid", "patient_id", "marks"
+        )
+    }
+
+
+def _read(session: Session, *, persons: Mapping[int, LinkToWrite], stored: Mapping[str, StoredRecord]) -> Read:
+    """Everything that must come from one and the same moment of the source."""
+    fetch, keys = session.source.fetch, session.keys
+    read_at = session.claim.clock.now()
+    anchors.check(fetch, anchors=session.watermark.anchors)
+    batch = reader.read_batch(
+        fetch, session.schema, person_ids=list(persons), identifier_type_ids=session.identifier_type_ids
+    )
+    session.names.prepare(batch)
+    seen = {keys.key(table, row[0]) for table, rows in _tables(batch).items() for row in rows}
+    lost = [key for key, record in stored.items() if record.is_current and key not in seen]
+    owners = _owners(session.source, session, lost) if lost else {}
+    return Read(batch=batch, read_at=read_at, owners=owners, lost=lost)
+
+
+def _tables(batch: SourceBatch) -> dict[str, Sequence[tuple[object, ...]]]:
+    rows = (
+        *(batch.obs, batch.encounters, batch.visits, batch.diagnoses),
+        *(batch.conditions, batch.orders, batch.allergies),
+    )
+    return dict(zip(TABLES, rows, strict=True))
+
+
+def _owners(source: Source, session: Session, lost: Sequence[str]) -> dict[str, int]:
+    """Who has these rows now, by primary key: to tell moved from gone."""
+    by_table: dict[str, list[int]] = {}
+    for key in lost:
+        table, source_id = session.keys.source(key)
+        by_table.setdefault(table, []).append(source_id)
+    return {
+        session.keys.key(table, source_id): person_id
+        for table, ids in by_table.items()
+        for source_id, person_id in reader.read_owners(source.fetch, session.schema, table=table, ids=ids).items()
+    }
+
+
+def _still_ours(session: Session, *, read: Read, persons: Mapping[int, LinkToWrite]) -> dict[int, LinkToWrite]:
+    """Run the matcher again on what the snapshot said; links that it disagrees with are changed and not written."""
+    patients = discovery.patients_of(read.batch.identifiers, holders=session.holders, normalise=normalise_national_id)
+    matches = identity.judge(
+        hospital=session.hospital, persons=read.batch.persons, patients=patients, crowded=session.crowded_persons
+    )
+    ours, others = {}, {}
+    for person_id, link in persons.items():
+        verdict, person = matches.verdicts.get(person_id), read.batch.persons.get(person_id)
+        is_same = verdict is not None and (verdict.state, verdict.patient_id) == (LinkState.LINKED, link.patient_id)
+        if is_same and person is not None and person.uuid == link.person_uuid:
+            ours[person_id] = link
+        else:
+            others[person_id] = link
+    if others:
+        _settle_others(session, read=read, matches=matches, others=others)
+    return ours
+
+
+def _settle_others(
+    session: Session, *, read: Read, matches: identity.Matches, others: Mapping[int, LinkToWrite]
+) -> None:
+    gone = [link.pk for person_id, link in others.items() if person_id not in read.batch.persons]
+    losses = brake.Losses(n_gone=0, n_ended=sum(matches.verdicts.get(person_id) is None for person_id in others))
+    brake.check(hospital=session.hospital, losses=losses, now=read.read_at)
+    known = identity.known(session.hospital)
+    here = {person_id: person for person_id, person in read.batch.persons.items() if person_id in others}
+    identity.settle(hospital=session.hospital, persons=here, matches=matches, links=known, now=read.read_at)
+    links.end(link_ids=gone, reason="person_gone", now=read.read_at)
+    brake.note(hospital=session.hospital, losses=losses, now=read.read_at)
+
+
+def _lose(session: Session, *, read: Read, stored: Mapping[str, StoredRecord], changes: Changes) -> None:
+    """Current records whose rows these persons no longer have: withdrawn when gone, following the row when it moved."""
+    rendered_elsewhere = {values[0] for values in changes.upserts}
+    lost = [key for key in read.lost if key in stored and key not in rendered_elsewhere]
+    owners = {read.owners[key] for key in lost if key in read.owners}
+    linked = {
+        person_id: (pk, patient_id)
+        for pk, person_id, patient_id in links.linked(session.hospital)
+        .filter(person_id__in=owners)
+        .values_list("pk", "person_id", "patient_id")
+    }
+    for key in lost:
+        owner = read.owners.get(key)
+        if owner is None:
+            changes.withdrawals[key] = "gone"
+            changes.n_gone += 1
+        elif owner in linked:
+            changes.moves[key] = linked[owner]
+        else:
+            changes.deletions.append(key)
+    if changes.moves:
+        # their new owners are read next, whatever the watch saw
+        links.mark_persons(hospital=session.hospital, person_ids=linked, now=read.read_at)
+
+
+def _name_doctors(session: Session, *, rendered: Sequence[Rendered], now: datetime) -> None:
+    """A placeholder for every provider that signed a row: by hospital and provider, no login until claimed."""
+    signed = {row.provider_uuid for person in rendered for row in person.records if row.provider_uuid}
+    unknown = signed - session.doctors_named
+    if not unknown:
+        return
+    named = {provider.uuid: provider.name for provider in session.names.providers_seen()}
+    Doctor.objects.bulk_create(
+        [
+            Doctor(hospital=session.hospital, provider_uuid=uuid, name=named.get(uuid, "")[:255], created_at=now)
+            for uuid in sorted(unknown)
+        ],
+        update_conflicts=True,
+        unique_fields=["hospital", "provider_uuid"],
+        update_fields=["name"],
+        batch_size=100,
+    )
+    session.doctors_named |= unknown
+
+
+def _finish(session: Session, *, read: Read, ours: Mapping[int, LinkToWrite], rendered: Sequence[Rendered]) -> None:
+    ids: dict[int, dict[str, list[int]]] = {person_id: {} for person_id in ours}
+    for person in rendered:
+        of_table = ids[person.person_id]
+        for row in (*person.records, *person.excluded, *person.parked):
+            of_table.setdefault(row.table, []).append(row.source_id)
+    balances = writer.balance(
+        links=ours,
+        rendered=rendered,
+        counts=read.batch.counts,
+        fingerprints={
+            person_id: {table: watcher.fingerprint(values) for table, values in of_table.items()}
+            for person_id, of_table in ids.items()
+        },
+        voided=frozenset(person_id for person_id, person in read.batch.persons.items() if person.is_voided),
+    )
+    writer.finish(
+        balances=balances,
+        rendered={person.person_id: person for person in rendered},
+        config_version=session.hospital.config_version,
+        read_at=read.read_at,
+        claim=session.claim,
+    )
+
+
+def _counts(*, rendered: Sequence[Rendered], changes: Changes) -> Counts:
+    n_parked = sum(len(person.parked) for person in rendered)
+    n_excluded = sum(len(person.excluded) for person in rendered)
+    return Counts(
+        n_persons=len(rendered),
+        n_read=changes.n_created + changes.n_updated + changes.n_unchanged + n_parked + n_excluded,
+        n_created=changes.n_created,
+        n_updated=changes.n_updated,
+        n_withdrawn=changes.n_withdrawn,
+        n_unchanged=changes.n_unchanged,
+        n_parked=n_parked,
+        n_excluded=n_excluded,
+    )

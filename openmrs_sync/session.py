@@ -1,0 +1,83 @@
+"""One open hospital for the length of one run: the source, the claim, and what rendering needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db.models import Q
+from hospitals.identifier_types import resolve_identifier_types
+
+from hospitals.connections import Source
+from hospitals.grants import check_grants
+from hospitals.models import Hospital
+from openmrs_sync import identity, schema
+from openmrs_sync.categoriser import make_categorise
+from openmrs_sync.claims import HeldClaim
+from openmrs_sync.dictionaries import Names
+from openmrs_sync.models import ConceptRule, Watermark
+from openmrs_sync.rows import Categorise, CategoryRule, Schema
+from openmrs_sync.writer import Keys
+from passport.registration import placeholder_numbers
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """Made by `open_session`. `hospital` is as it was then: a change of its settings needs a new session."""
+
+    hospital: Hospital
+    source: Source
+    claim: HeldClaim
+    schema: Schema
+    identifier_type_ids: tuple[int, ...]
+    holders: Mapping[str, UUID]
+    names: Names
+    zone: ZoneInfo
+    categorise: Categorise
+    keys: Keys
+    watermark: Watermark
+    crowded_persons: frozenset[int] = frozenset()
+    doctors_named: set[str] = field(default_factory=set)
+
+    def is_outdated(self) -> bool:
+        """Whether an admin changed, since the session was opened, what decides how rows are matched or shown."""
+        now = Hospital.objects.values_list("config_version", "epoch", "state").get(pk=self.hospital.pk)
+        return now != (self.hospital.config_version, self.hospital.epoch, self.hospital.state)
+
+
+def open_session(*, source: Source, claim: HeldClaim) -> Session:
+    """Prove the grants, learn what the source has, and load the rules.
+
+    Raises WritableAccount, SchemaMismatch, HospitalMisconfigured (no National ID type).
+    """
+    hospital = Hospital.objects.get(pk=claim.hospital.pk)
+    check_grants(source)
+    found = schema.discover(source.fetch)
+    types = schema.identifier_types(source.fetch, found)
+    chosen = resolve_identifier_types(hospital=hospital, types=types).uuids
+    watermark, _ = Watermark.objects.get_or_create(pk=hospital.pk, defaults={"epoch": hospital.epoch})
+    if watermark.epoch != hospital.epoch:
+        watermark.delete()
+        watermark = Watermark.objects.create(pk=hospital.pk, epoch=hospital.epoch, is_brake_suspended=True)
+    return Session(
+        hospital=hospital,
+        source=source,
+        claim=claim,
+        schema=found,
+        identifier_type_ids=tuple(each.identifier_type_id for each in types if each.uuid in chosen),
+        holders=identity.holders(without=placeholder_numbers()),
+        names=Names(source.fetch, found, hospital.locales or ["en"]),
+        zone=ZoneInfo(hospital.time_zone),
+        categorise=make_categorise(_rules(hospital)),
+        keys=Keys(number=hospital.number, epoch=hospital.epoch),
+        watermark=watermark,
+    )
+
+
+def _rules(hospital: Hospital) -> list[CategoryRule]:
+    """The admin's rules, those of all hospitals first: of two on one concept the later wins."""
+    rules = ConceptRule.objects.filter(Q(hospital=hospital) | Q(hospital__isnull=True))
+    return [
+        CategoryRule(concept_uuid=rule.concept_uuid, category=rule.category, is_hidden=rule.is_hidden)
+        for rule in sorted(rules, key=lambda rule: rule.hospital_id is not None)
+    ]
