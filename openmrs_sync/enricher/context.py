@@ -1,0 +1,199 @@
+"""What many rows of a batch share, worked out once: parents, providers, places, concepts, moments."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from openmrs_sync.enricher.values import Bounds, Moments
+from openmrs_sync.rows import UNDATED, Categorise, Concept, Dictionaries, EncounterRow, ObsRow, SourceBatch
+
+EMRAPI = "org.openmrs.module.emrapi"
+
+
+class Event(NamedTuple):
+    """An encounter, as the rows that hang on it see it. `patient_id` None: there is no such encounter."""
+
+    patient_id: int | None
+    is_dead: bool  # it, or its visit, is voided
+    visit_id: int | None
+    provider: str
+    provider_uuid: str
+    location: str
+    at: tuple[str | None, int]
+
+
+NOWHERE = Event(None, False, None, "", "", "", (None, UNDATED))
+
+
+class Group(NamedTuple):
+    """The groups above an obs: the outermost one, and whether any of them is voided."""
+
+    root_id: int
+    is_dead: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A concept as obs ask it, with all that follows from it alone."""
+
+    concept: Concept
+    label: str
+    uuid: str
+    category: str
+    rule: str
+    is_hidden: bool
+    datatype: str
+    unit: str
+    bounds: Bounds
+    has_bounds: bool
+
+
+class Questions(dict[int, Question]):
+    """concept_id → Question, made when first asked for."""
+
+    def __init__(self, dictionaries: Dictionaries, categorise: Categorise) -> None:
+        super().__init__()
+        self._dictionaries = dictionaries
+        self._categorise = categorise
+
+    def __missing__(self, concept_id: int) -> Question:
+        concept = self._dictionaries.concept(concept_id)
+        category, rule, is_hidden = self._categorise("obs", concept)
+        bounds = Bounds(concept.low_normal, concept.high_normal, concept.low_critical, concept.high_critical)
+        question = self[concept_id] = Question(
+            concept=concept,
+            label=concept.name,
+            uuid=concept.uuid,
+            category=category,
+            rule=rule,
+            is_hidden=is_hidden,
+            datatype=concept.datatype,
+            unit=concept.unit,
+            bounds=bounds,
+            has_bounds=any(bound is not None for bound in bounds),
+        )
+        return question
+
+
+class CodedValues(dict[tuple[int, int | None], str]):
+    """(value_coded, value_coded_name_id) → what the clinician chose: that very name, if it exists, else the label."""
+
+    def __init__(self, dictionaries: Dictionaries) -> None:
+        super().__init__()
+        self._dictionaries = dictionaries
+
+    def __missing__(self, key: tuple[int, int | None]) -> str:
+        concept_id, name_id = key
+        chosen = self._dictionaries.concept_name(name_id) if name_id is not None else None
+        name = self[key] = chosen or self._dictionaries.concept(concept_id).name
+        return name
+
+
+class Locations(dict[int, str]):
+    """location_id → its name."""
+
+    def __init__(self, dictionaries: Dictionaries) -> None:
+        super().__init__()
+        self._dictionaries = dictionaries
+
+    def __missing__(self, location_id: int) -> str:
+        name = self[location_id] = self._dictionaries.location(location_id).name
+        return name
+
+
+class Groups(dict[int, Group]):
+    """obs_group_id → Group. A group that does not exist is its own root and voids nothing."""
+
+    def __init__(self, batch: SourceBatch) -> None:
+        super().__init__()
+        self._own: dict[int, ObsRow] = {row.obs_id: row for row in batch.obs if row.obs_id in batch.group_parents}
+        self._others = batch.other_parents.get("obs", {})
+
+    def __missing__(self, group_id: int) -> Group:
+        is_dead, root_id, seen = False, group_id, set[int]()
+        above: int | None = group_id
+        while above is not None and above not in seen:  # groups in a circle must not hang us
+            seen.add(above)
+            root_id = above
+            if own := self._own.get(above):
+                is_dead, above = is_dead or bool(own.voided), own.obs_group_id
+            elif other := self._others.get(above):
+                is_dead, above = is_dead or bool(other.voided), other.parent_id
+            else:
+                above = None
+        group = self[group_id] = Group(root_id, is_dead)
+        return group
+
+
+class Context:
+    """Everything that the renderers look up. One per batch."""
+
+    def __init__(
+        self, batch: SourceBatch, *, dictionaries: Dictionaries, zone: ZoneInfo, categorise: Categorise
+    ) -> None:
+        self.dictionaries = dictionaries
+        self.categorise = categorise
+        self.moments = Moments(zone)
+        self.questions = Questions(dictionaries, categorise)
+        self.coded_values = CodedValues(dictionaries)
+        self.locations = Locations(dictionaries)
+        self.groups = Groups(batch)
+        self.group_parents = batch.group_parents
+        self.obs_ranges = batch.obs_ranges
+        self.dead_persons = frozenset(person_id for person_id, person in batch.persons.items() if person.is_voided)
+        self._visits = {visit.visit_id: visit for visit in batch.visits}
+        self._other_visits = batch.other_parents.get("visit", {})
+        self.encounters: dict[int | None, Event] = {None: NOWHERE}
+        for encounter_id, parent in batch.other_parents.get("encounter", {}).items():
+            is_dead = bool(parent.voided) or self._is_dead_visit(parent.parent_id)
+            self.encounters[encounter_id] = NOWHERE._replace(
+                patient_id=parent.person_id, is_dead=is_dead, visit_id=parent.parent_id
+            )
+        for encounter in batch.encounters:
+            self.encounters[encounter.encounter_id] = self._event(
+                encounter, batch.encounter_providers.get(encounter.encounter_id, ())
+            )
+
+    def location(self, location_id: int | None) -> str:
+        return self.locations[location_id] if location_id is not None else ""
+
+    def event(self, encounter_id: int | None) -> Event:
+        return self.encounters.get(encounter_id, NOWHERE)
+
+    def concept_name(self, concept_id: int | None) -> str:
+        return self.dictionaries.concept(concept_id).name if concept_id is not None else ""
+
+    def local(self, moment: object) -> str | None:
+        """Return a moment as it is shown, None when it is absent or impossible."""
+        return self.moments[moment][0]  # type: ignore[index]  # anything that is no datetime is undated
+
+    def why_not(self, row_voided: int, person_id: int, event: Event) -> str | None:
+        """Return the first reason for which a row (that has no group) is dead, None when it lives."""
+        if row_voided:
+            return "voided"
+        if event.is_dead or person_id in self.dead_persons:
+            return "parent_voided"
+        return None
+
+    def _is_dead_visit(self, visit_id: int | None) -> bool:
+        if visit_id is None:
+            return False
+        visit = self._visits.get(visit_id) or self._other_visits.get(visit_id)
+        return visit is not None and bool(visit.voided)
+
+    def _event(self, encounter: EncounterRow, provider_ids: Sequence[int]) -> Event:
+        # one person with two roles is one name
+        providers = list({one: self.dictionaries.provider(one) for one in provider_ids}.values())
+        location_id = encounter.location_id
+        if location_id is None and encounter.visit_id in self._visits:
+            location_id = self._visits[encounter.visit_id].location_id
+        return Event(
+            patient_id=encounter.patient_id,
+            is_dead=bool(encounter.voided) or self._is_dead_visit(encounter.visit_id),
+            visit_id=encounter.visit_id,
+            provider=", ".join(provider.name for provider in providers),
+            provider_uuid=providers[0].uuid if providers else "",
+            location=self.location(location_id),
+            at=self.moments[encounter.encounter_datetime],
+        )

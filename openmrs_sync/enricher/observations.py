@@ -1,0 +1,172 @@
+"""obs → records. Nearly all rows are here, so this loop counts: what rows share is looked up, not made again."""
+
+from collections.abc import Callable, Collection, Mapping
+
+from openmrs_sync.enricher.context import NOWHERE, Context, Question
+from openmrs_sync.enricher.qualifiers import Note
+from openmrs_sync.enricher.values import (
+    INTERPRETATIONS,
+    Bounds,
+    clean,
+    complex_text,
+    details_json,
+    flag_of,
+    moment_text,
+    number_text,
+)
+from openmrs_sync.rows import ObsRow, RecordRow
+
+#: What an obs says: as text, and as a number if it is one.
+Value = tuple[str, float | None]
+
+
+def obs_renderer(
+    context: Context, notes: Mapping[int, Note], duplicates: Collection[int]
+) -> Callable[[ObsRow], RecordRow | str]:
+    """Return the function that makes one obs a record, or says why it is none."""
+    encounters, groups, moments = context.encounters, context.groups, context.moments
+    questions, dead_persons, group_parents = context.questions, context.dead_persons, context.group_parents
+    value_of, measure, locations = value_renderer(context), measurer(context), context.locations
+
+    def render(row: ObsRow) -> RecordRow | str:
+        obs_id, uuid, person_id, concept_id, encounter_id, _, obs_datetime, location_id, group_id = row[:9]
+        if row[23]:
+            return "voided"
+        patient_id, is_dead, visit_id, provider, provider_uuid, location, _ = encounters.get(encounter_id, NOWHERE)
+        root_id = None
+        if group_id is not None:
+            root_id, is_group_dead = groups[group_id]
+            is_dead = is_dead or is_group_dead
+        if is_dead or person_id in dead_persons:
+            return "parent_voided"
+        if obs_id in duplicates:
+            return "duplicate_of_migrated"
+        question = questions[concept_id]
+        if question.is_hidden:
+            return "hidden_by_admin"
+        value = value_of(row, question.datatype)
+        if value is None:
+            return "group_without_value" if obs_id in group_parents else "no_value"
+        if patient_id is not None and patient_id != person_id:
+            return "encounter_of_another_patient"
+        text, number = value
+        unit, low, high, flag = measure(row, question, number)
+        note = notes.get(obs_id, NOTHING)
+        at_local, order_at = moments[obs_datetime]
+        return RecordRow(
+            "obs",
+            obs_id,
+            uuid,
+            question.category,
+            question.rule,
+            concept_id,
+            question.uuid,
+            question.label,
+            text,
+            number,
+            unit,
+            low,
+            high,
+            flag,
+            at_local,
+            order_at,
+            visit_id,
+            encounter_id,
+            root_id,
+            note.part_of,
+            note.certainty,
+            note.rank,
+            provider,
+            provider_uuid,
+            location if location_id is None else locations[location_id],
+            moments[row[22]][0],
+            _details(row, note),
+        )
+
+    return render
+
+
+NOTHING = Note()
+
+
+def value_renderer(context: Context) -> Callable[[ObsRow, str], Value | None]:
+    """Return the function (obs, datatype of its concept) → its value, None when no column holds one.
+
+    The column of the datatype, if it is filled; else the one that is: a concept's datatype may have changed since, and
+    Bahmni hangs groups on numeric concepts.
+    """
+    coded_values, dictionaries = context.coded_values, context.dictionaries
+
+    def value_of(row: ObsRow, datatype: str) -> Value | None:
+        coded, name_id, drug_id, moment, number, modifier, text, complex_value, boolean = row[9:18]
+        if number is not None and datatype == "Numeric":
+            return (modifier.strip() if modifier else "") + number_text(number), number
+        if text and datatype == "Text":
+            return clean(text), None
+        if complex_value and datatype == "Complex":
+            return clean(complex_text(complex_value)), None
+        if drug_id is not None:
+            return dictionaries.drug(drug_id), None
+        if coded is not None:
+            return coded_values[coded, name_id], None
+        if moment is not None:
+            return moment_text(moment, datatype), None
+        if number is not None:
+            return (modifier.strip() if modifier else "") + number_text(number), number
+        if complex_value or text:
+            return clean(complex_text(complex_value) if complex_value else text), None
+        return (_boolean_text(context, boolean), None) if boolean is not None else None
+
+    return value_of
+
+
+def _boolean_text(context: Context, boolean: int) -> str:
+    """value_boolean of 1.x, which holds something only in rows older than 1.9: by the hospital's own yes and no."""
+    concept_id = context.dictionaries.setting("concept.true" if boolean else "concept.false") or ""
+    if concept_id.isdigit():
+        return context.concept_name(int(concept_id))
+    return "Yes" if boolean else "No"
+
+
+#: unit, low, high, flag
+Measure = tuple[str, float | None, float | None, str | None]
+
+
+def measurer(context: Context) -> Callable[[ObsRow, Question, float | None], Measure]:
+    """Return the function that gives a value its unit, its normal range and its flag.
+
+    The range stored with the obs (2.7+) comes before the concept's. The interpretation that the hospital stored comes
+    before what the range says. No range and no interpretation: no flag.
+    """
+    obs_ranges = context.obs_ranges
+
+    def measure(row: ObsRow, question: Question, number: float | None) -> Measure:
+        interpretation = row[20]
+        flag = INTERPRETATIONS.get(interpretation.upper()) if interpretation else None
+        if number is None:
+            return "", None, None, flag
+        bounds = question.bounds
+        if obs_ranges and (own := obs_ranges.get(row[0])):
+            bounds = Bounds(*own[1:])
+        elif not question.has_bounds:
+            return question.unit, None, None, flag
+        if flag is None:
+            flag = flag_of(number, row[14], bounds)
+        return question.unit, bounds.low, bounds.high, flag
+
+    return measure
+
+
+def _details(row: ObsRow, note: Note) -> str:
+    comments, status, interpretation = row[18:21]
+    if comments is None and interpretation is None and not note.details and status in (None, "FINAL"):
+        return "{}"
+    is_told = interpretation is None or interpretation.upper() in INTERPRETATIONS
+    return details_json(
+        {
+            "comments": comments,
+            "status": status.lower() if status and status != "FINAL" else None,
+            "interpretation": None if is_told else interpretation.lower().replace("_", " "),
+            **dict(note.details),
+        }
+    )
