@@ -1,26 +1,11 @@
-"""What is shown of a patient, to pages and API alike. Reads only; who may read was decided in `access`.
+"""What leaves this package, and what is asked of it: frozen shapes, filters, refusals."""
 
-Every read first asks the control plane for the patient's *linked* links and then filters records by patient and link, so
-unlinking or holding a person hides everything in that one commit. Records may live in another database: no join, no
-subquery, no queryset inside `__in`. Each function makes the same number of queries however long the history is.
-"""
-
-import base64
 import datetime as dt
-import re
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any
-from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from django.db.models import F, Q, QuerySet
-
-from passport.models import UNDATED, Link, Patient, Record
-from passport.models.links import LinkState
 from passport.models.record import Category
 
 #: Records of one page of the history.
@@ -184,7 +169,7 @@ class FreshnessState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freshness:
-    """How far what is shown of one hospital can be trusted. `read_at`: until when the hospital confirmed it, or None."""
+    """How far what is shown of one hospital can be trusted. `read_at`: until when it is confirmed, or None: never."""
 
     hospital: str
     hospital_name: str
@@ -209,7 +194,7 @@ class Stated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """Newest first. `conditions` and `medications` leave out what is past and say of each whether it is known to hold."""
+    """Newest first. Of `conditions` and `medications` what is past is left out; each says if it is known to hold."""
 
     allergies: Sequence[RecordView]
     conditions: Sequence[Stated]
@@ -220,33 +205,21 @@ class Overview:
     may_hold_more: Sequence[str]  # names of hospitals where a human still has to decide about a match
 
 
-def records_page(
-    *, patient: Patient, filters: Filters | None = None, cursor: str | None = None, limit: int = PAGE
-) -> RecordsPage:
-    """Newest first, undated last. Raises BadCursor."""
-    raise NotImplementedError
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One row of "who looked": an audit row that names the patient, in what may be shown of it."""
+
+    at: dt.datetime
+    action: str
+    was_refused: bool
+    basis: str
+    who: str  # the name of the account; empty for the schedule, a command, or an account that is gone
+    role: str
+    hospital: str | None
+    hospital_name: str | None
 
 
-def record_detail(*, patient: Patient, key: str) -> RecordDetail | None:
-    """One record with its surroundings; None when the patient has no such record that may be shown."""
-    raise NotImplementedError
-
-
-def visits_page(
-    *, patient: Patient, filters: Filters | None = None, cursor: str | None = None, limit: int = VISITS
-) -> VisitsPage:
-    """The history by visit, newest first, undated last; with filters, the visits that hold a match. Raises BadCursor."""
-    raise NotImplementedError
-
-
-def overview(*, patient: Patient, now: dt.datetime) -> Overview:
-    raise NotImplementedError
-
-
-def freshness(*, patient: Patient, now: dt.datetime) -> list[Freshness]:
-    raise NotImplementedError
-
-
-def parse_filters(params: Mapping[str, str]) -> Filters:
-    """Filters from a URL's query: category, hospital, from, to, q, status; empty ones count as absent. Raises BadFilter."""
-    raise NotImplementedError
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LooksPage:
+    results: Sequence[Look]
+    next: str | None

@@ -1,0 +1,81 @@
+"""What is shown of a patient, to pages and API alike. Reads only; who may read was decided in `access`.
+
+Every read first asks the control plane for the patient's *linked* links and then filters records by patient and link,
+so unlinking or holding a person hides everything in that one commit. Records may live in another database: no join, no
+subquery, no queryset inside `__in`. Each function makes the same number of queries however long the history is.
+
+    shapes    what comes out, and the filters that go in
+    filters   a URL's query → filters
+    shown     which records may be shown, and what one looks like
+    records   the list, and one record        visits   the history by visit
+    summary   the overview                    fresh    how far each hospital can be trusted
+    looks     who looked                      words, cursors   searching, paging
+"""
+
+from passport.history.filters import parse_filters
+from passport.history.fresh import freshness
+from passport.history.looks import looks_page
+from passport.history.records import match_rules, record_detail, records_page, version
+from passport.history.shapes import (
+    LONGEST_PAGE,
+    LONGEST_SEARCH,
+    PAGE,
+    BadCursor,
+    BadFilter,
+    Block,
+    CategoryGroup,
+    Entry,
+    Filters,
+    Freshness,
+    FreshnessState,
+    Look,
+    LooksPage,
+    Overview,
+    RecordDetail,
+    RecordsPage,
+    RecordView,
+    Source,
+    Standing,
+    Stated,
+    Status,
+    VisitsPage,
+    VisitView,
+)
+from passport.history.summary import overview, standing_of
+from passport.history.visits import visits_page
+
+__all__ = [
+    "LONGEST_PAGE",
+    "LONGEST_SEARCH",
+    "PAGE",
+    "BadCursor",
+    "BadFilter",
+    "Block",
+    "CategoryGroup",
+    "Entry",
+    "Filters",
+    "Freshness",
+    "FreshnessState",
+    "Look",
+    "LooksPage",
+    "Overview",
+    "RecordDetail",
+    "RecordView",
+    "RecordsPage",
+    "Source",
+    "Standing",
+    "Stated",
+    "Status",
+    "VisitView",
+    "VisitsPage",
+    "freshness",
+    "looks_page",
+    "match_rules",
+    "overview",
+    "parse_filters",
+    "record_detail",
+    "records_page",
+    "standing_of",
+    "version",
+    "visits_page",
+]

@@ -1,0 +1,85 @@
+"""The history as one list, and one record with its surroundings."""
+
+import hashlib
+from collections.abc import Sequence
+
+from django.db.models import Count, Max, Q, QuerySet
+
+from passport.history.cursors import RECORD_KEY, cursor_at, position_of
+from passport.history.shapes import LONGEST_PAGE, PAGE, Filters, RecordDetail, RecordsPage, Status
+from passport.history.shown import filtered, views_of, visible_links, visible_records
+from passport.history.words import holds, words_of
+from passport.models import Patient, Record
+
+
+def records_page(
+    *, patient: Patient, filters: Filters | None = None, cursor: str | None = None, limit: int = PAGE
+) -> RecordsPage:
+    """Newest first, undated last. Raises BadCursor."""
+    filters = filters or Filters()
+    links = visible_links(patient)
+    found = _after(filtered(patient, links, filters), cursor).order_by("-order_at", "-key")
+    limit = max(1, min(limit, LONGEST_PAGE))
+    records = _with_words(found, words_of(filters.q), limit + 1) if filters.q else list(found[: limit + 1])
+    shown = records[:limit]
+    return RecordsPage(
+        results=views_of(shown, links),
+        next=cursor_at(shown[-1].order_at, shown[-1].key) if len(records) > limit else None,
+    )
+
+
+def record_detail(*, patient: Patient, key: str) -> RecordDetail | None:
+    """One record with its surroundings; None when the patient has no such record that may be shown."""
+    links = visible_links(patient)
+    visible = visible_records(patient, links)
+    record = visible.filter(key=key).first()
+    if record is None:
+        return None
+    around = Q(part_of=key)
+    if record.part_of:
+        around |= Q(key=record.part_of)
+    if record.group_id is not None:
+        around |= Q(link_id=record.link_id, table=record.table, group_id=record.group_id)
+    others = list(visible.filter(around, status=Status.CURRENT).order_by("order_at", "key"))
+    views = {view.id: view for view in views_of([record, *others], links)}
+    view = views.pop(key)
+    return RecordDetail(
+        record=view,
+        qualified=views.pop(view.part_of, None) if view.part_of else None,
+        qualifiers=[views.pop(id_) for id_ in [v.id for v in views.values() if v.part_of == key]],
+        group=list(views.values()),
+    )
+
+
+def version(*, patient: Patient) -> str:
+    """A token that changes when what may be shown changes, and says nothing else."""
+    links = visible_links(patient)
+    current = visible_records(patient, links).filter(status=Status.CURRENT)
+    figures = current.aggregate(n=Count("key"), latest=Max("received_at"))
+    text = f"{[str(link.pk) for link in links]} {figures['n']} {figures['latest']}"
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def match_rules(*, patient: Patient, hospital: str) -> list[str]:
+    """Why persons of this hospital are taken for the patient: words of the matcher, each once."""
+    links = [link for link in visible_links(patient) if link.hospital.code == hospital]
+    return sorted({link.reason for link in links if link.reason})
+
+
+def _with_words(found: QuerySet[Record], words: Sequence[str], limit: int) -> list[Record]:
+    """The first `limit` that hold all the words. Compared here: no two stores agree on case and accents."""
+    keys: list[str] = []
+    for key, concept, value in found.values_list("key", "concept", "value").iterator(chunk_size=1000):
+        if holds(f"{concept}\n{value}", words):
+            keys.append(key)
+            if len(keys) == limit:
+                break
+    return list(found.filter(key__in=keys)) if keys else []
+
+
+def _after(found: QuerySet[Record], cursor: str | None) -> QuerySet[Record]:
+    if not cursor:
+        return found
+    order_at, key = position_of(cursor, RECORD_KEY)
+    # The first condition is implied by the second; it lets the store begin in the middle of the index.
+    return found.filter(order_at__lte=order_at).filter(Q(order_at__lt=order_at) | Q(key__lt=key))
