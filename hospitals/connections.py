@@ -30,7 +30,7 @@ from MySQLdb.converters import Date_or_None, DateTime_or_None, conversions
 
 from hospitals import queries
 from hospitals.errors import HospitalMisconfigured, HospitalUnreachable, SourceError
-from hospitals.faults import fault_from_code
+from hospitals.faults import TlsRefused, fault_from_code
 from hospitals.grants import check_grants
 from hospitals.models import Hospital, TlsMode
 from passport.secrets import SecretUnavailable, open_sealed
@@ -321,7 +321,7 @@ def _prepare(hospital: Hospital, *, alias: str, wrapper: DatabaseWrapper) -> Sou
     source.is_encrypted = bool(cipher and cipher[0][1])
     if hospital.tls_mode != TlsMode.NONE and not source.is_encrypted:
         # The client library falls back to clear text without a word when the server offers no TLS.
-        raise HospitalMisconfigured(
+        raise TlsRefused(
             "The server offers no TLS although it is asked for. Set up TLS on the hospital's server, or choose "
             "'not encrypted' if the way there is protected otherwise."
         )

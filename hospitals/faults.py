@@ -10,6 +10,11 @@ from hospitals.errors import (
     WrongCredentials,
 )
 
+
+class TlsRefused(HospitalMisconfigured):
+    """No encrypted connection came about, or not to the server that was meant. Nothing was logged in to."""
+
+
 _BUSY = (
     "The hospital's server is busy. It is tried again by itself; if this lasts, ask the hospital to look at the load."
 )
@@ -91,7 +96,7 @@ _BY_CODE: dict[int, tuple[type[SourceError], str]] = {
         ),
     ),
     2026: (
-        HospitalMisconfigured,
+        TlsRefused,
         _TLS,
     ),
     # plugin cannot be loaded; not in the list of hashed logins

@@ -36,6 +36,21 @@ def set_role(role: str) -> str:
     return f"SET ROLE {role}"
 
 
+# --- the probe --------------------------------------------------------------------------------------------------------
+
+TABLES = "SELECT LOWER(TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
+NOW = "SELECT NOW()"  # naive, in the zone of the server's session, which is left alone
+# By primary key: a date_* column has no index in any version.
+NEWEST_OBS_ENTERED = "SELECT date_created FROM obs ORDER BY obs_id DESC LIMIT 1"
+NEWEST_OBS = "SELECT obs_id, person_id, concept_id, obs_datetime, voided FROM obs ORDER BY obs_id DESC LIMIT 1000"
+IDENTIFIER_TYPES = "SELECT patient_identifier_type_id, uuid, name, retired FROM patient_identifier_type ORDER BY name"
+# In pages by primary key: a million identifiers are read in about a second, and never held at once.
+IDENTIFIERS = (
+    "SELECT patient_identifier_id, identifier_type, identifier FROM patient_identifier "
+    "WHERE voided = 0 AND patient_identifier_id > %s ORDER BY patient_identifier_id LIMIT %s"
+)
+
+
 def grant_script(*, account: str, database: str, requires_tls: bool) -> str:
     """For people to run at the hospital; we never send it. `account` quoted, `database` escaped for backticks."""
     tls = [
