@@ -6,7 +6,7 @@ the next locale.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from openmrs_sync import queries
@@ -174,6 +174,10 @@ class Names:
     def provider(self, provider_id: int) -> Provider:
         provider = self._providers.get(provider_id)
         return provider or Provider(provider_id=provider_id, uuid="", name=f"Unknown provider {provider_id}")
+
+    def providers_seen(self) -> Collection[Provider]:
+        """The providers that were loaded so far, each named as on records."""
+        return self._providers.values()
 
     def location(self, location_id: int) -> Place:
         return self._locations.get(location_id) or Place(

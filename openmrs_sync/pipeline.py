@@ -24,6 +24,7 @@ from openmrs_sync.models import SyncRun, Watermark
 from openmrs_sync.refresh import Counts, refresh
 from openmrs_sync.session import Session, open_session
 from passport import audit
+from passport.logs import where
 from passport.models import Link, Patient, User
 from passport.models.links import LinkState
 
@@ -97,8 +98,7 @@ def sync_hospital(
         claims.note_failure(hospital=hospital, kind=error.kind, is_transient=error.is_transient, now=clock.now())
         return _finished(run, counts, clock, status=SyncRun.Status.FAILED, error_kind=error.kind, message=str(error))
     except Exception as error:  # noqa: BLE001 - the entry point: one hospital's failure is one run
-        # the class only: the text of a database error may hold what was in a row
-        log.error("sync failed: %s at hospital %s", type(error).__name__, hospital.code)  # noqa: TRY400
+        log.error("sync failed: %s, hospital %s", where(error), hospital.code)  # noqa: TRY400 - no texts
         claims.note_failure(hospital=hospital, kind="internal", is_transient=True, now=clock.now())
         message = "Something in Patient Passport failed. The worker's log names it; please report it. Nothing was lost."
         return _finished(run, counts, clock, status=SyncRun.Status.FAILED, error_kind="internal", message=message)
@@ -155,8 +155,7 @@ def _plan(session: Session, *, link_ids: Sequence[UUID]) -> list[list[UUID]]:
 
 def _set_aside(session: Session, batch: list[UUID], batches: deque[list[UUID]], error: Exception) -> bool:
     """Bisect a failed batch down to the one bad person, which waits by itself. False when it came to that."""
-    # the class only: the text may hold what was in a row
-    log.warning("refresh failed: %s, %d persons at %s", type(error).__name__, len(batch), session.hospital.code)
+    log.warning("refresh failed: %s, %d persons at %s", where(error), len(batch), session.hospital.code)
     if len(batch) == 1:
         links.wait(link_id=batch[0], now=session.claim.clock.now())
         return False

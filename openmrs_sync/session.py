@@ -6,10 +6,10 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db.models import Q
-from hospitals.identifier_types import resolve_identifier_types
 
 from hospitals.connections import Source
 from hospitals.grants import check_grants
+from hospitals.identifier_types import resolve_identifier_types
 from hospitals.models import Hospital
 from openmrs_sync import identity, schema
 from openmrs_sync.categoriser import make_categorise

@@ -3,6 +3,8 @@
 import json
 import logging
 import re
+import traceback
+from pathlib import Path
 from typing import Any
 
 #: The two API paths that carry a National ID.
@@ -30,6 +32,16 @@ class WithoutNationalIds(logging.Filter):
         # django.request attaches the request object, django.server a socket: neither belongs into a log.
         record.__dict__.pop("request", None)
         return True
+
+
+def where(error: BaseException) -> str:
+    """An exception as class and line, without its text: that may hold what was in a row."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return (
+        f"{type(error).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}"
+        if frames
+        else repr(type(error))
+    )
 
 
 class JsonFormatter(logging.Formatter):
