@@ -14,7 +14,7 @@ from django.db.models import Max
 from hospitals.models import Hospital, HospitalState, TlsMode
 from passport.audit import record_event
 from passport.models import User
-from passport.secrets import seal
+from passport.secrets import SecretUnavailable, is_reference, open_sealed, seal
 
 # Whoever may edit a hospital could point it at a server of their own and read the password there.
 NEEDS_PASSWORD = frozenset({"host", "port", "username", "tls_mode", "tls_ca"})
@@ -98,7 +98,7 @@ def change_hospital(
     columns = _columns(wanted)
     changed = {name for name, value in columns.items() if getattr(hospital, name) != value}
     check_password_given(changed=changed, password=wanted.password, hospital=hospital)
-    if wanted.password is not None:
+    if wanted.password is not None and not _is_stored(hospital, wanted.password):
         columns["password_sealed"] = seal(wanted.password)
         changed.add("password")
     if not changed:
@@ -186,6 +186,17 @@ def _move(
     hospital.state = after
     record_event(action=action, actor=actor, now=now, hospital_id=hospital.pk)
     return True
+
+
+def _is_stored(hospital: Hospital, password: str) -> bool:
+    """Whether this is the password there is: loading the same file at every start is no change."""
+    stored = hospital.password_sealed
+    if is_reference(password) or is_reference(stored):
+        return stored == password
+    try:
+        return open_sealed(stored) == password
+    except SecretUnavailable:  # sealed with a lost key: whatever is given is new
+        return False
 
 
 def _columns(wanted: HospitalSettings) -> dict[str, object]:

@@ -1,0 +1,165 @@
+"""What a hospital's settings may be. One function a field: takes what was given, gives the value or says what is wrong.
+
+Used for JSON, the environment and the admin's form alike. Text is taken for numbers and lists where it reads as one,
+because the environment knows nothing else. No sentence repeats what was given: it might be a password in the wrong
+field.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cryptography import x509
+
+from hospitals.models import TlsMode
+from passport.secrets import SecretUnavailable, check_reference
+
+_CODE = re.compile(r"[a-z0-9-]{1,50}")
+_HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
+_LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[_-][A-Za-z0-9]{2,8})*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_YES = frozenset({"true", "1", "yes", "on"})
+_NO = frozenset({"false", "0", "no", "off"})
+
+
+class Unacceptable(ValueError):
+    """This value cannot be. The message is a sentence on what is wanted, without the field's name or the value."""
+
+
+def code(value: object) -> str:
+    if not isinstance(value, str) or not _CODE.fullmatch(value):
+        raise Unacceptable("must be 1 to 50 lower-case letters, digits and dashes.")
+    return value
+
+
+def host(value: object) -> str:
+    text = _text(value, longest=255)
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(text):
+            raise Unacceptable("must be a host's name or an IP address, without port or path.") from None
+    return text
+
+
+def port(value: object) -> int:
+    return whole_number(value, low=1, high=65535)
+
+
+def name(value: object) -> str:
+    return _text(value, longest=200)
+
+
+def database(value: object) -> str:
+    return _text(value, longest=64)
+
+
+def username(value: object) -> str:
+    return _text(value, longest=80)
+
+
+def password(value: object) -> str:
+    if not isinstance(value, str) or not value or "\0" in value or len(value) > 1000:
+        raise Unacceptable("must be text of 1 to 1,000 characters.")
+    try:
+        check_reference(value)
+    except SecretUnavailable as error:
+        raise Unacceptable(f"is no reference that can be used. {error}") from None
+    return value
+
+
+def tls_mode(value: object) -> str:
+    if not isinstance(value, str) or value.strip().lower() not in TlsMode.values:
+        raise Unacceptable(f"must be one of {', '.join(TlsMode.values)}.")
+    return value.strip().lower()
+
+
+def tls_ca(value: object) -> str:
+    if not isinstance(value, str):
+        raise Unacceptable("must be a certificate in PEM form.")
+    if value.strip():
+        try:
+            x509.load_pem_x509_certificates(value.encode())
+        except ValueError:
+            raise Unacceptable("must be a certificate in PEM form, from -----BEGIN CERTIFICATE----- on.") from None
+    return value.strip()
+
+
+def time_zone(value: object) -> str:
+    text = _text(value, longest=64)
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Unacceptable("must be a time zone such as Africa/Kigali.") from None
+    return text
+
+
+def locales(value: object) -> tuple[str, ...]:
+    found = _texts(value, longest=20)
+    if not found or not all(_LOCALE.fullmatch(one) for one in found):
+        raise Unacceptable("must be a list of languages, best first, such as en, fr.")
+    return found
+
+
+def national_id_types(value: object) -> tuple[str, ...]:
+    return _texts(value, longest=255)
+
+
+def sync_interval_minutes(value: object) -> int | None:
+    return None if value is None else whole_number(value, low=1, high=1440)
+
+
+def sweep_hours(value: object) -> int:
+    return whole_number(value, low=1, high=24 * 31)
+
+
+def is_enabled(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in _YES | _NO:
+        return value.strip().lower() in _YES
+    raise Unacceptable("must be true or false.")
+
+
+def whole_number(value: object, *, low: int, high: int) -> int:
+    text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
+        raise Unacceptable(f"must be a whole number from {low:,} to {high:,}.")
+    return int(text)
+
+
+def _text(value: object, *, longest: int) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if not text or len(text) > longest or _CONTROL.search(text):
+        raise Unacceptable(f"must be text of 1 to {longest} characters.")
+    return text
+
+
+def _texts(value: object, *, longest: int) -> tuple[str, ...]:
+    """A list of texts, or one text with commas between; each once, in order."""
+    if isinstance(value, str):
+        value = [part for part in value.split(",") if part.strip()]
+    if not isinstance(value, list | tuple):
+        raise Unacceptable("must be a list.")
+    return tuple(dict.fromkeys(_text(one, longest=longest) for one in value))
+
+
+#: Every key of a hospital in JSON, in the order in which it is written.
+FIELDS: Mapping[str, Callable[[object], object]] = {
+    "code": code,
+    "name": name,
+    "host": host,
+    "port": port,
+    "database": database,
+    "username": username,
+    "password": password,
+    "tls_mode": tls_mode,
+    "tls_ca": tls_ca,
+    "time_zone": time_zone,
+    "locales": locales,
+    "national_id_types": national_id_types,
+    "sync_interval_minutes": sync_interval_minutes,
+    "sweep_hours": sweep_hours,
+    "is_enabled": is_enabled,
+}
