@@ -4,7 +4,6 @@ By source table, then the admin's word on the concept, then what the dictionary 
 """
 
 from collections.abc import Iterable
-from functools import cache
 
 from openmrs_sync.rows import Categorise, CategoryRule, Concept
 
@@ -42,15 +41,23 @@ DIAGNOSIS_CODES = ("Coded Diagnosis", "Non-Coded Diagnosis")
 
 
 def make_categorise(rules: Iterable[CategoryRule]) -> Categorise:
-    """Return the function for one hospital: (table, concept) → (category, rule, is hidden).
+    """Return the function for one hospital and one run: (table, concept) → (category, rule, is hidden).
 
-    When two rules name one concept the later wins: give those of all hospitals first, then this hospital's.
-    Hiding holds for every table; the admin's category for obs only, as the other tables say themselves what they are.
+    When two rules name one concept the later wins: give those of all hospitals first, then this hospital's. Hiding
+    holds for every table, the admin's category for obs only: the other tables say themselves what they are.
     """
     admin_rules = {rule.concept_uuid.lower(): rule for rule in rules if rule.concept_uuid}
 
-    @cache
+    # not by the concept itself: hashing all its fields costs more than the answer
+    known: dict[tuple[str, int | None, str], tuple[str, str, bool]] = {}
+
     def categorise(table: str, concept: Concept | None) -> tuple[str, str, bool]:
+        key = (table, concept.concept_id, concept.uuid) if concept else (table, None, "")
+        if (answer := known.get(key)) is None:
+            answer = known[key] = decide(table, concept)
+        return answer
+
+    def decide(table: str, concept: Concept | None) -> tuple[str, str, bool]:
         rule = admin_rules.get(concept.uuid.lower()) if concept else None
         is_hidden = rule is not None and rule.is_hidden
         if table in TABLE_CATEGORIES:

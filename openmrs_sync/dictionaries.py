@@ -248,7 +248,8 @@ def _with_strength(name: str, strength: str | None) -> str:
 
 
 def _concept_ids(batch: SourceBatch) -> set[int | None]:
-    ids: set[int | None] = {row.concept_id for row in batch.obs} | {row.value_coded for row in batch.obs}
+    ids: set[int | None] = {row.value_coded for row in batch.obs}
+    ids.update({row.concept_id for row in batch.obs})
     ids.update(row.indication_concept_id for row in batch.visits)
     ids.update(row.diagnosis_coded for row in batch.diagnoses)
     ids.update(row.reaction_concept_id for row in batch.reactions)

@@ -23,6 +23,7 @@ class Event(NamedTuple):
     at: tuple[str | None, int]
 
 
+NO_BOUNDS = Bounds(None, None, None, None)
 NOWHERE = Event(None, False, None, "", "", "", (None, UNDATED))
 
 
@@ -71,7 +72,7 @@ class Questions(dict[int, Question]):
             datatype=concept.datatype,
             unit=concept.unit,
             bounds=bounds,
-            has_bounds=any(bound is not None for bound in bounds),
+            has_bounds=bounds != NO_BOUNDS,
         )
         return question
 
@@ -163,6 +164,11 @@ class Context:
 
     def concept_name(self, concept_id: int | None) -> str:
         return self.dictionaries.concept(concept_id).name if concept_id is not None else ""
+
+    def setting_id(self, name: str) -> int | None:
+        """Return the concept id that a global property holds, None when it holds none."""
+        value = (self.dictionaries.setting(name) or "").strip()
+        return int(value) if value.isdigit() else None
 
     def local(self, moment: object) -> str | None:
         """Return a moment as it is shown, None when it is absent or impossible."""

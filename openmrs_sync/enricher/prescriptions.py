@@ -37,7 +37,7 @@ def order_renderer(context: Context) -> Callable[[OrderRow], RecordRow | str]:
         is_scheduled = row.urgency == "ON_SCHEDULED_DATE" and row.scheduled_date is not None
         at = context.moments[row.scheduled_date if is_scheduled else row.date_activated]
         instructions = _read_instructions(row.dosing_instructions)
-        dosing = _dosing(context, row, instructions)
+        dosing, course = _dosing(context, row, instructions), _course(context, row, instructions)
         return RecordRow(
             table="orders",
             source_id=row.order_id,
@@ -47,7 +47,7 @@ def order_renderer(context: Context) -> Callable[[OrderRow], RecordRow | str]:
             concept_id=row.concept_id,
             concept_uuid=concept.uuid if concept else "",
             concept=_drug_name(context, row),
-            value=_in_words(dosing),
+            value=_in_words(dosing) or str(course["instructions"]),
             value_number=None,
             unit="",
             low=None,
@@ -65,7 +65,7 @@ def order_renderer(context: Context) -> Callable[[OrderRow], RecordRow | str]:
             provider_uuid=provider_uuid,
             location=event.location,
             entered_at_local=context.local(row.date_created),
-            details=details_json({**dosing, **_course(context, row, instructions), "started": at[0]}),
+            details=details_json({**dosing, **course, "started": at[0]}),
         )
 
     return render
@@ -115,7 +115,7 @@ def _course(context: Context, row: OrderRow, instructions: Mapping[str, object])
         "duration_units": context.concept_name(row.duration_units),
         "quantity": number_text(row.quantity) if row.quantity is not None else None,
         "quantity_units": context.concept_name(row.quantity_units),
-        "instructions": "; ".join(dict.fromkeys(str(one) for one in told if one)),
+        "instructions": clean("; ".join(dict.fromkeys(str(one) for one in told if one))),
         "stopped": context.local(row.date_stopped),
         "expires": context.local(row.auto_expire_date),
         "action": row.order_action,

@@ -88,6 +88,7 @@ def _note_diagnosis(
     """Note a group's members; return whether its diagnoses are all migrated."""
     diagnoses = []
     certainty, rank, details = None, None, {}
+    no = context.setting_id("concept.false")
     for member in members:
         concept = context.questions[member.concept_id].concept
         if concept.mappings & DIAGNOSES:
@@ -96,7 +97,7 @@ def _note_diagnosis(
             certainty = _word(context, member, _CERTAINTIES)
         elif RANK in concept.mappings:
             rank = _RANKS.get(_word(context, member, tuple(_RANKS)) or "")
-        elif (key := DIAGNOSIS_DETAILS.get(concept.full_name)) and member.value_coded is not None:
+        elif (key := DIAGNOSIS_DETAILS.get(concept.full_name)) and member.value_coded not in (None, no):
             details[key] = context.concept_name(member.value_coded)
     if not diagnoses:
         return False

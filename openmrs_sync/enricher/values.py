@@ -94,11 +94,11 @@ class Bounds(NamedTuple):
 
 
 def flag_of(number: float, modifier: str | None, bounds: Bounds) -> str | None:
-    """Return the flag that OpenMRS 2.7+ itself computes (ObsSaveHandler), None where nothing can be said.
+    """Return the flag that the range gives, None where nothing can be said.
 
-    A critical bound belongs to the critical side, a normal bound to the normal one. One normal bound is enough for
-    `normal` on its good side: that is how one-sided ranges, such as oxygen from 94 %, are written. "<5" says only
-    that the value is below 5: it can be low, never high nor normal; ">5" the other way round.
+    As OpenMRS 2.7+ computes it (ObsSaveHandler): a critical bound belongs to the critical side, a normal bound to the
+    normal one. But `normal` needs both normal bounds: RefApp's respiratory rate has only an upper one, 70, and neither
+    5 nor 45 breaths a minute are normal. "<5" says that the value is below 5: it can be low, never high nor normal.
     """
     low, high, low_critical, high_critical = bounds
     is_below, is_above = modifier in ("<", "<="), modifier in (">", ">=")
@@ -112,5 +112,4 @@ def flag_of(number: float, modifier: str | None, bounds: Bounds) -> str | None:
             return "critically_low"
         if low is not None and (number < low or (modifier == "<" and number == low)):
             return "low"
-    is_known = not modifier and (low is not None or high is not None)
-    return "normal" if is_known else None
+    return "normal" if low is not None and high is not None and not modifier else None
