@@ -200,7 +200,7 @@ def register_patient(
         phone=phone.strip(),
         created_at=now,
     )
-    _check_fields(patient, now=now)
+    check_fields(patient, now=now)
     known = find_patient(national_id=number)
     if known is None:
         try:
@@ -344,7 +344,7 @@ def _day(text: str) -> dt.date | None:
         raise FieldInvalid("birth_date") from None
 
 
-def _check_fields(patient: Patient, *, now: dt.datetime) -> None:
+def check_fields(patient: Patient, *, now: dt.datetime) -> None:
     """Raises FieldInvalid for the first field that cannot be stored or cannot be true."""
     texts = {name: getattr(patient, name) for name in ("given_name", "family_name", "email", "phone")}
     for name, text in texts.items():

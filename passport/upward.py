@@ -1,9 +1,11 @@
 """What the engine above tells us: whether it runs, how often, whether it works. By string: imports point down."""
 
 import datetime as dt
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from django.utils.module_loading import import_string
+
+from passport.models import Link
 
 
 class Control(Protocol):
@@ -21,3 +23,9 @@ def control() -> Control:
 def is_worker_alive(*, now: dt.datetime) -> bool:
     """Whether a tick was executed within two periods, or workers are busy."""
     return bool(import_string("openmrs_sync.queue.is_worker_alive")(now=now))
+
+
+def hospitals() -> Any:
+    """All hospitals. By way of Link's foreign key, whose model nothing here may import."""
+    model: Any = Link._meta.get_field("hospital").related_model
+    return model._default_manager.all()

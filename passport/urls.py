@@ -1,8 +1,18 @@
 """Every address. Other apps are named by string: imports point the other way."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
+
+from passport import health
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
+    path("api/", include("passport.api.urls")),
+    re_path(r"^health/live/?$", health.live, name="health-live"),
+    re_path(r"^health/ready/?$", health.ready, name="health-ready"),
+    path("", include("passport.page_urls")),
 ]
+
+handler400 = "passport.api.problems.bad_request"
+handler404 = "passport.api.problems.not_found"
+handler500 = "passport.api.problems.server_error"

@@ -4,8 +4,8 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 
+from passport import upward
 from passport.history.shapes import LONGEST_SEARCH, BadFilter, Filters, Status
-from passport.history.shown import all_hospitals
 from passport.models.record import Category
 
 
@@ -20,7 +20,7 @@ def parse_filters(params: Mapping[str, str]) -> Filters:
     if status and status not in {s.value for s in Status}:
         raise BadFilter("status", f"Choose one of: {', '.join(s.value for s in Status)}.")
     hospital = params.get("hospital", "")
-    if hospital and not all_hospitals().filter(code=hospital).exists():
+    if hospital and not upward.hospitals().filter(code=hospital).exists():
         raise BadFilter("hospital", "There is no hospital with this code.")
     q = params.get("q", "").strip()
     if len(q) > LONGEST_SEARCH or "\x00" in q:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from passport import upward
 from passport.history.shapes import Freshness, FreshnessState
-from passport.history.shown import all_hospitals, visible_links
+from passport.history.shown import visible_links
 from passport.models import Link, Patient
 
 #: A look may take its time: late is what two intervals and this do not explain.
@@ -25,7 +25,7 @@ def freshness_of(links: Sequence[Link], *, now: dt.datetime) -> list[Freshness]:
     for link in links:
         of_hospital.setdefault(link.hospital_id, []).append(link)
     found = []
-    for hospital in all_hospitals().select_related("breaker").order_by("name", "code"):
+    for hospital in upward.hospitals().select_related("breaker").order_by("name", "code"):
         mine = of_hospital.get(hospital.pk, [])
         interval = dt.timedelta(minutes=hospital.sync_interval_minutes or general_minutes)
         state = _freshness_state(hospital, mine, interval=interval, now=now)

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from passport import upward
 from passport.access import REFUSED
 from passport.history.cursors import SEQ, cursor_at, position_of
 from passport.history.shapes import LONGEST_PAGE, PAGE, Look, LooksPage
-from passport.history.shown import all_hospitals
 from passport.models import AuditEvent, Patient, User
 
 
@@ -20,7 +20,7 @@ def looks_page(*, patient: Patient, cursor: str | None = None, limit: int = PAGE
     rows = list(events[: limit + 1])
     shown = rows[:limit]
     accounts = User.objects.in_bulk([row.actor_id for row in shown if row.actor_id])
-    hospitals = all_hospitals().in_bulk([row.hospital_id for row in shown if row.hospital_id])
+    hospitals = upward.hospitals().in_bulk([row.hospital_id for row in shown if row.hospital_id])
     return LooksPage(
         results=[_look(row, accounts, hospitals) for row in shown],
         next=cursor_at(shown[-1].seq, "") if len(rows) > limit else None,

@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db.models import F, Q, QuerySet
@@ -57,12 +56,6 @@ def by_keys(patient: Patient, links: Sequence[Link], keys: Sequence[str]) -> lis
         for start in range(0, len(keys), KEYS_AT_ONCE)
         for record in visible.filter(key__in=keys[start : start + KEYS_AT_ONCE])
     ]
-
-
-def all_hospitals() -> Any:
-    """All hospitals. By way of Link's foreign key: imports point the other way."""
-    model: Any = Link._meta.get_field("hospital").related_model
-    return model._default_manager.all()
 
 
 def views_of(records: Iterable[Record], links: Sequence[Link]) -> list[RecordView]:

@@ -1,0 +1,117 @@
+"""Refresh tokens: made at login, used once, and the end of their whole family when one is used twice.
+
+A family is what descends from one login. Whoever uses a token that was used before holds a stolen copy, or its owner
+does: nobody can tell, so both are out.
+"""
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+from typing import cast
+
+from django.db import transaction
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
+from rest_framework_simplejwt.tokens import RefreshToken, Token
+
+from passport.audit import record_event
+from passport.models import User
+
+FAMILY = "family"
+
+
+class TokenRefused(Exception):
+    """Not ours, too old, used before, or its account is closed."""
+
+    def __init__(self) -> None:
+        super().__init__("This refresh token is no longer good. Log in again.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    access: str
+    refresh: str
+
+
+def issue(*, user: User, now: dt.datetime) -> Pair:
+    """The first pair of a new family. Also the moment of the last login."""
+    token = RefreshToken()
+    token["user_id"] = str(user.pk)
+    token[FAMILY] = uuid.uuid4().hex
+    token.outstand()
+    User.objects.filter(pk=user.pk).update(last_login=now)
+    return Pair(access=str(token.access_token), refresh=str(token))
+
+
+def rotate(*, refresh: str, now: dt.datetime) -> Pair:
+    """A new pair for a token that was not used before. Raises TokenRefused; a second use ends the family."""
+    token = _read(refresh)
+    with transaction.atomic():
+        user = _owner(token)
+        is_first_use = _spend(token)
+        if is_first_use and user is not None:
+            token.set_jti()
+            token.set_exp()
+            token.set_iat()
+            token.outstand()
+            return Pair(access=str(token.access_token), refresh=str(token))
+        n_ended = _end_family(token)
+        if not is_first_use:
+            record_event(
+                action="refresh_token_reused", actor=user, now=now, basis="refused", details={"ended": n_ended}
+            )
+    # After the commit: the family stays ended although the request fails.
+    raise TokenRefused
+
+
+def end(*, refresh: str, now: dt.datetime) -> None:
+    """Log out: this token and its family are spent. One that is no longer good is fine: there is nothing to end."""
+    try:
+        token = _read(refresh)
+    except TokenRefused:
+        return
+    with transaction.atomic():
+        user = _owner(token)
+        if _spend(token):
+            record_event(action="logout", actor=user, now=now, details={"via": "api"})
+        _end_family(token)
+
+
+class _AnyRefreshToken(RefreshToken):
+    """One whose earlier use is no error yet: it is what we look for."""
+
+    def check_blacklist(self) -> None:
+        """Leave it to `_spend`, which decides and writes in one step."""
+
+
+def _read(refresh: str) -> RefreshToken:
+    try:
+        return _AnyRefreshToken(_raw(refresh))
+    except TokenError:
+        raise TokenRefused from None
+
+
+def _raw(text: str) -> Token:
+    """What the constructor takes: its annotation says Token and means the text."""
+    return cast("Token", text)
+
+
+def _owner(token: RefreshToken) -> User | None:
+    return User.objects.filter(pk=token.get("user_id"), is_active=True).first()
+
+
+def _spend(token: RefreshToken) -> bool:
+    """Use the token up; False when it was used before. The unique key decides between two at once."""
+    _, is_first_use = cast("tuple[BlacklistedToken, bool]", token.blacklist())
+    return is_first_use
+
+
+def _end_family(token: RefreshToken) -> int:
+    """Spend every token that descends from the same login; returns how many were still good."""
+    n_ended = 0
+    outstanding = OutstandingToken.objects.filter(user_id=token.get("user_id"), blacklistedtoken__isnull=True)
+    for other in outstanding:
+        if RefreshToken(_raw(other.token), verify=False).get(FAMILY) == token.get(FAMILY):
+            BlacklistedToken.objects.get_or_create(token=other)
+            n_ended += 1
+    return n_ended
