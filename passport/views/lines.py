@@ -1,0 +1,294 @@
+"""Records as lines of a page: what stands where, in which words. Pure."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from uuid import UUID
+
+from django.urls import reverse
+from django.utils.text import Truncator
+from django.utils.translation import gettext as _
+
+from passport.forms import CATEGORY_NAMES
+from passport.history import Block, CategoryGroup, Entry, RecordView, Standing, Stated, VisitView
+from passport.models.record import Category
+from passport.templatetags.pages import clock, figure, short_day
+from passport.views import words
+
+#: A name or value longer than this gets a line of its own.
+LONGEST_NAME_BESIDE, LONGEST_VALUE_BESIDE = 60, 40
+#: A name is cut here; the record's own page has it in full.
+LONGEST_NAME = 160
+#: A text longer than this is cut; the record's own page has it in full.
+LONGEST_TEXT = 600
+
+#: The order inside a visit: what is wrong, what was given, what was found.
+CATEGORY_ORDER = [
+    Category.ALLERGY,
+    Category.CONDITION,
+    Category.MEDICATION,
+    Category.TEST,
+    Category.VITAL,
+    Category.OTHER,
+    Category.VISIT,
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pages:
+    """Where the pages of one record are: the patient's own, or `/patients/<our id>/…` for a doctor."""
+
+    patient_id: UUID | None = None
+
+    def _address(self, name: str, *rest: str) -> str:
+        if self.patient_id is None:
+            return reverse("home" if name == "overview" else f"own_{name}", args=rest)
+        return reverse(f"patient_{name}", args=[self.patient_id, *rest])
+
+    @property
+    def overview(self) -> str:
+        return self._address("overview")
+
+    @property
+    def history(self) -> str:
+        return self._address("history")
+
+    @property
+    def version(self) -> str:
+        return self._address("version")
+
+    @property
+    def is_own(self) -> bool:
+        return self.patient_id is None
+
+    def record(self, key: str) -> str:
+        return self._address("record", key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One record on a page."""
+
+    url: str
+    name: str
+    value: str
+    unit: str
+    is_long: bool
+    is_cut: bool
+    flag: str  # the class of its colour; empty: nothing is known
+    flag_words: str
+    about: Sequence[str]
+    parts: Sequence[tuple[str, str]]  # qualifiers: (name, value)
+    is_withdrawn: bool
+    withdrawn_words: str
+    when: str
+
+
+def line(
+    record: RecordView,
+    *,
+    pages: Pages,
+    qualifiers: Sequence[RecordView] = (),
+    with_day: bool = False,
+    with_hospital: bool = False,
+) -> Line:
+    name, value = _named(record)
+    is_cut = len(value) > LONGEST_TEXT
+    is_withdrawn = record.status == "withdrawn"
+    about = list(_about(record))
+    if with_hospital:
+        about.append(record.hospital_name)
+    if with_day:
+        about.append(short_day(record.date))
+    return Line(
+        url=pages.record(record.id),
+        name=Truncator(name).chars(LONGEST_NAME) or _("Entry without a name"),
+        value=f"{value[:LONGEST_TEXT]}…" if is_cut else value,
+        unit=record.unit,
+        is_long=_is_long(record, name, value),
+        is_cut=is_cut,
+        flag=record.flag if record.flag in words.FLAGS else ("abnormal" if record.flag else ""),
+        flag_words=str(words.FLAGS.get(record.flag, record.flag)) if record.flag else "",
+        about=about,
+        parts=[(each.concept, joined(each)) for each in qualifiers],
+        is_withdrawn=is_withdrawn,
+        withdrawn_words=words.withdrawn(record.withdrawn_reason) if is_withdrawn else "",
+        when=short_day(record.date),
+    )
+
+
+def _is_long(record: RecordView, name: str, value: str) -> bool:
+    """Whether the value stands below the name. A dose always does: cut in two columns it is hard to read."""
+    return (
+        record.category == Category.MEDICATION
+        or "\n" in value
+        or len(name) > LONGEST_NAME_BESIDE
+        or len(value) + len(record.unit) > LONGEST_VALUE_BESIDE
+    )
+
+
+#: Tables whose concept is only a word such as "Diagnosis"; what it is stands in the value.
+SAID_BY_VALUE = frozenset({"encounter_diagnosis", "conditions", "allergy", "visit", "encounter"})
+
+
+def _named(record: RecordView) -> tuple[str, str]:
+    """What stands as the name and what as the value: where the question says nothing, the answer is the name."""
+    is_answer = record.source.table in SAID_BY_VALUE or record.category_rule.startswith("mapping:emrapi")
+    return (record.value, "") if is_answer and record.value else (record.concept, record.value)
+
+
+def joined(record: RecordView) -> str:
+    return f"{record.value} {record.unit}".strip()
+
+
+def usual_range(record: RecordView) -> str:
+    """`usual range 4 to 6`, as that hospital gives it; empty when it gives none."""
+    return _("usual range %(range)s") % {"range": found} if (found := bare_range(record)) else ""
+
+
+def bare_range(record: RecordView) -> str:
+    """`4 to 6`, `from 4`, `up to 6`."""
+    low, high = figure(record.low), figure(record.high)
+    if low and high:
+        return _("%(low)s to %(high)s") % {"low": low, "high": high}
+    if low:
+        return _("from %(low)s") % {"low": low}
+    return _("up to %(high)s") % {"high": high} if high else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What an entry says, in full, and to which question, where the name is the answer."""
+
+    name: str
+    value: str
+    question: str
+
+
+def said(record: RecordView) -> Said:
+    name, value = _named(record)
+    is_question_shown = name != record.concept and record.source.table == "obs"
+    return Said(name=name, value=value, question=record.concept if is_question_shown else "")
+
+
+def _about(record: RecordView) -> Iterator[str]:
+    if found := usual_range(record):
+        yield found
+    if record.certainty:
+        yield record.certainty.lower()
+    if record.rank == 1:
+        yield _("main diagnosis")
+    yield from words.facts(record.details)
+    if record.source.table == "encounter":
+        yield from (fact for fact in (clock(record.at_local), record.provider, record.location) if fact)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatedLines:
+    """Conditions or medicines of the overview, apart by whether the source says that they hold."""
+
+    current: Sequence[Line]
+    unknown: Sequence[Line]
+
+    def __bool__(self) -> bool:
+        return bool(self.current or self.unknown)
+
+
+def stated(found: Sequence[Stated], *, pages: Pages) -> StatedLines:
+    def of(standing: Standing) -> list[Line]:
+        return [
+            line(each.record, pages=pages, qualifiers=each.qualifiers, with_day=True, with_hospital=True)
+            for each in found
+            if each.standing is standing
+        ]
+
+    return StatedLines(current=of(Standing.CURRENT), unknown=of(Standing.UNKNOWN))
+
+
+#: CIEL codes in the order in which measurements are read: pressure, pulse, temperature, breath, oxygen, weight, height.
+VITAL_ORDER = ("5085", "5086", "5087", "5088", "5242", "5092", "5089", "5090")
+
+
+def vitals_in_order(found: Sequence[RecordView]) -> list[RecordView]:
+    def place(record: RecordView) -> int:
+        code = record.category_rule.rpartition(":")[2]
+        return VITAL_ORDER.index(code) if code in VITAL_ORDER else len(VITAL_ORDER)
+
+    return sorted(found, key=place)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """An obs group as one card, or loose lines."""
+
+    is_group: bool
+    lines: Sequence[Line]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    category: str
+    title: str
+    is_tiles: bool  # short values side by side
+    panels: Sequence[Panel]
+
+    @property
+    def lines(self) -> list[Line]:
+        return [each for panel in self.panels for each in panel.lines]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitCard:
+    visit: VisitView
+    title: str
+    sections: Sequence[Section]
+    year: str  # the heading above it; empty when it is the same as that of the card before
+
+
+def visit_cards(visits: Sequence[VisitView], *, pages: Pages) -> list[VisitCard]:
+    years = [each.date[:4] if each.date else _("Without a date") for each in visits]
+    changed = [True, *(before != after for before, after in pairwise(years))]
+    return [
+        VisitCard(
+            visit=visit,
+            title=visit.title or _("Entries outside a visit"),
+            sections=[_section(group, pages=pages) for group in sorted(visit.groups, key=_place)],
+            year=year if is_new else "",
+        )
+        for visit, year, is_new in zip(visits, years, changed, strict=True)
+    ]
+
+
+def _place(group: CategoryGroup) -> int:
+    known = [category.value for category in CATEGORY_ORDER]
+    return known.index(group.category) if group.category in known else len(known)
+
+
+def _section(group: CategoryGroup, *, pages: Pages) -> Section:
+    panels = list(
+        _panels(group.blocks, make=lambda entry: line(entry.record, pages=pages, qualifiers=entry.qualifiers))
+    )
+    lines = [each for panel in panels for each in panel.lines]
+    title = dict(CATEGORY_NAMES).get(group.category, group.category)
+    return Section(
+        category=group.category,
+        title=_("During this visit") if group.category == Category.VISIT else str(title),
+        is_tiles=group.category == Category.VITAL and not any(each.is_long for each in lines),
+        panels=panels,
+    )
+
+
+def _panels(blocks: Sequence[Block], *, make: Callable[[Entry], Line]) -> Iterator[Panel]:
+    """Groups of several stay together; single lines between them share one list."""
+    loose: list[Line] = []
+    for block in blocks:
+        lines = [make(entry) for entry in block.entries]
+        if block.group is None or len(lines) < 2:
+            loose.extend(lines)
+            continue
+        if loose:
+            yield Panel(is_group=False, lines=loose)
+            loose = []
+        yield Panel(is_group=True, lines=lines)
+    if loose:
+        yield Panel(is_group=False, lines=loose)

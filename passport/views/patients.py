@@ -1,0 +1,62 @@
+"""The doctor's search. The number travels in the body of a POST: an address would keep it in histories and logs."""
+
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from passport import access
+from passport.forms import FindPatientForm
+from passport.models import User
+from passport.views.session import logged_in
+
+MAX_SEARCHES = 60
+WINDOW_SECONDS = 10 * 60
+
+
+@sensitive_post_parameters("national_id")
+@require_http_methods(["GET", "HEAD", "POST"])
+@logged_in
+def find_patient(request: HttpRequest, account: User) -> HttpResponse:
+    if not (account.is_doctor or account.is_admin):
+        return render(request, "passport/refused.html", {"own_home": True}, status=403)
+    form = FindPatientForm(request.POST if request.method == "POST" else None)
+    refusal, status = "", 200
+    if form.is_bound and form.is_valid():
+        if _asks_too_often(account):
+            refusal, status = _("You have searched very often. Wait ten minutes, then go on."), 429
+        else:
+            try:
+                opened = access.open_record(
+                    user=account,
+                    national_id=form.cleaned_data["national_id"],
+                    action=access.Action.FIND,
+                    now=timezone.now(),
+                )
+            except access.NotAllowed:
+                refusal, status = _not_opened(), 403
+            else:
+                return HttpResponseRedirect(reverse("patient_overview", args=[opened.patient.pk]))
+    return render(request, "passport/find_patient.html", {"form": form, "refusal": refusal}, status=status)
+
+
+def _not_opened() -> str:
+    # One sentence for an unknown number and for a missing right: the page must not tell who holds a passport.
+    return _(
+        "No record can be opened with this number. Check it; if it is right, nobody holds a passport under it, "
+        "or the patient has no entry from your hospital and has not let you in."
+    )
+
+
+def _asks_too_often(account: User) -> bool:
+    key = f"find:{account.pk}"
+    if cache.add(key, 1, WINDOW_SECONDS):
+        return False
+    try:
+        return cache.incr(key) > MAX_SEARCHES
+    except ValueError:  # it ran out between the two calls
+        return False

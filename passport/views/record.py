@@ -1,0 +1,245 @@
+"""The pages of one record: overview, history, one entry, who looked. The same for the patient and for a doctor."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from passport import access, history
+from passport.access import Action, Basis, Opened
+from passport.forms import CATEGORY_NAMES, HistoryFilterForm
+from passport.history import Filters, Freshness
+from passport.models import Patient, User
+from passport.models.record import Category
+from passport.views import lines, words
+from passport.views.lines import Pages
+from passport.views.session import account_of, logged_in
+
+
+@require_safe
+@logged_in
+def own_overview(request: HttpRequest, account: User) -> HttpResponse:
+    return _overview(request, account, patient_id=None)
+
+
+@require_safe
+@logged_in
+def patient_overview(request: HttpRequest, account: User, patient_id: UUID) -> HttpResponse:
+    return _overview(request, account, patient_id=patient_id)
+
+
+@require_safe
+@logged_in
+def own_history(request: HttpRequest, account: User) -> HttpResponse:
+    return _history(request, account, patient_id=None)
+
+
+@require_safe
+@logged_in
+def patient_history(request: HttpRequest, account: User, patient_id: UUID) -> HttpResponse:
+    return _history(request, account, patient_id=patient_id)
+
+
+@require_safe
+@logged_in
+def own_record(request: HttpRequest, account: User, key: str) -> HttpResponse:
+    return _record(request, account, key=key, patient_id=None)
+
+
+@require_safe
+@logged_in
+def patient_record(request: HttpRequest, account: User, patient_id: UUID, key: str) -> HttpResponse:
+    return _record(request, account, key=key, patient_id=patient_id)
+
+
+@require_safe
+def own_version(request: HttpRequest) -> HttpResponse:
+    return _version(request, patient_id=None)
+
+
+@require_safe
+def patient_version(request: HttpRequest, patient_id: UUID) -> HttpResponse:
+    return _version(request, patient_id=patient_id)
+
+
+def _open(account: User, *, patient_id: UUID | None, action: Action, now: dt.datetime) -> Opened:
+    """The record of this page's patient: a doctor names one, everyone else has their own. Raises NotAllowed."""
+    if patient_id is None:
+        return access.open_own_record(user=account, action=action, now=now)
+    return access.open_record(user=account, patient_id=patient_id, action=action, now=now)
+
+
+def _refused(request: HttpRequest, *, patient_id: UUID | None) -> HttpResponse:
+    return render(request, "passport/refused.html", {"no_passport": patient_id is None}, status=403)
+
+
+def _frame(opened: Opened, pages: Pages, *, tab: str, now: dt.datetime) -> dict[str, Any]:
+    """What every page of a record shows around its content."""
+    patient = opened.patient
+    return {
+        "holder": patient,
+        "holder_sex": words.SEXES.get(patient.sex, ""),
+        "basis": opened.basis,
+        "basis_words": words.BASES_TO_DOCTOR[opened.basis],
+        "pages": pages,
+        "tab": tab,
+        "today": words.local(now).date(),
+    }
+
+
+def _freshness_words(found: Sequence[Freshness], *, now: dt.datetime) -> dict[str, Any]:
+    all_words = [words.fresh_words(each, now=now) for each in found]
+    return {"freshness": all_words, "not_fresh": [each for each in all_words if not each.is_fresh]}
+
+
+def _overview(request: HttpRequest, account: User, *, patient_id: UUID | None) -> HttpResponse:
+    now = timezone.now()
+    try:
+        opened = _open(account, patient_id=patient_id, action=Action.OVERVIEW, now=now)
+    except access.NotAllowed:
+        return _refused(request, patient_id=patient_id)
+    pages = Pages(patient_id=patient_id)
+    found = history.overview(patient=opened.patient, now=now)
+    context = _frame(opened, pages, tab="overview", now=now) | _freshness_words(found.freshness, now=now)
+    context |= {
+        "allergies": [lines.line(each, pages=pages, with_day=True, with_hospital=True) for each in found.allergies],
+        "conditions": lines.stated(found.conditions, pages=pages),
+        "medications": lines.stated(found.medications, pages=pages),
+        "results": [lines.line(each, pages=pages, with_day=True, with_hospital=True) for each in found.latest_results],
+        "vitals": [lines.line(each, pages=pages) for each in lines.vitals_in_order(found.latest_vitals)],
+        "may_hold_more": words.names(list(found.may_hold_more)),
+        "version": history.version(patient=opened.patient),
+    }
+    return render(request, "passport/overview.html", context)
+
+
+def _history(request: HttpRequest, account: User, *, patient_id: UUID | None) -> HttpResponse:
+    now = timezone.now()
+    try:
+        opened = _open(account, patient_id=patient_id, action=Action.VISITS, now=now)
+    except access.NotAllowed:
+        return _refused(request, patient_id=patient_id)
+    pages = Pages(patient_id=patient_id)
+    fresh = history.freshness(patient=opened.patient, now=now)
+    hospitals = [(each.hospital, each.hospital_name) for each in fresh]
+    form = HistoryFilterForm(request.GET, hospitals=hospitals)
+    context = _frame(opened, pages, tab="history", now=now) | _freshness_words(fresh, now=now)
+    context |= {"form": form, "version": history.version(patient=opened.patient)}
+    context |= _visits(request, opened.patient, form, pages=pages)
+    return render(request, "passport/history.html", context, status=400 if context["problem"] else 200)
+
+
+def _visits(request: HttpRequest, patient: Patient, form: HistoryFilterForm, *, pages: Pages) -> dict[str, Any]:
+    """The visits of this page of the history, or the sentence that says why there are none."""
+    nothing = {"cards": [], "older": "", "newest": "", "chips": [], "is_filtered": True, "problem": ""}
+    if not form.is_valid():
+        return nothing | {"problem": _("One of the filters cannot be read, so nothing is listed. Correct it below.")}
+    filters = form.filters()
+    query = {name: value for name, value in request.GET.items() if name in form.fields and value}
+    cursor = request.GET.get("cursor") or None
+    try:
+        page = history.visits_page(patient=patient, filters=filters, cursor=cursor)
+    except history.BadCursor:
+        return nothing | {"problem": _("The address of this page is damaged. Begin again with the newest entries.")}
+    return {
+        "cards": lines.visit_cards(page.results, pages=pages),
+        "older": f"{pages.history}?{urlencode(query | {'cursor': page.next})}" if page.next else "",
+        "newest": f"{pages.history}?{urlencode(query)}" if cursor else "",
+        "chips": _chips(form, query, filters, pages=pages),
+        "is_filtered": not filters.is_empty,
+        "problem": "",
+    }
+
+
+def _chips(form: HistoryFilterForm, query: dict[str, str], filters: Filters, *, pages: Pages) -> list[tuple[str, str]]:
+    """(words, address without this filter) for each filter that is set."""
+    return [
+        (text, f"{pages.history}?{urlencode({key: value for key, value in query.items() if key != name})}")
+        for name, text in form.in_words(filters)
+    ]
+
+
+def _record(request: HttpRequest, account: User, *, key: str, patient_id: UUID | None) -> HttpResponse:
+    now = timezone.now()
+    try:
+        opened = _open(account, patient_id=patient_id, action=Action.RECORD, now=now)
+    except access.NotAllowed:
+        return _refused(request, patient_id=patient_id)
+    pages = Pages(patient_id=patient_id)
+    context = _frame(opened, pages, tab="history", now=now)
+    found = history.record_detail(patient=opened.patient, key=key)
+    if found is None:
+        return render(request, "passport/record_missing.html", context, status=404)
+    record = found.record
+    context |= {
+        "detail": found,
+        "record": record,
+        "said": lines.said(record),
+        "line": lines.line(record, pages=pages, qualifiers=found.qualifiers),
+        "category": dict(CATEGORY_NAMES).get(Category(record.category), record.category),
+        "range": lines.bare_range(record),
+        "category_rule": words.category_rule(record.category_rule),
+        "details": list(words.details(record.details)),
+        "match_rule": _match_rule(opened.patient, record.hospital),
+        "table": words.TABLES.get(record.source.table, record.source.table),
+        "received": words.when(record.received_at, now=now),
+        "group": [lines.line(each, pages=pages) for each in found.group],
+        "qualified": lines.line(found.qualified, pages=pages) if found.qualified else None,
+    }
+    return render(request, "passport/record.html", context)
+
+
+def _match_rule(patient: Patient, hospital: str) -> list[str]:
+    """Why this hospital's person is taken for this patient, in sentences."""
+    found = history.match_rules(patient=patient, hospital=hospital)
+    return [str(words.MATCHES[rule]) for rule in found if rule in words.MATCHES]
+
+
+@require_safe
+@logged_in
+def who_looked(request: HttpRequest, account: User) -> HttpResponse:
+    now = timezone.now()
+    try:
+        opened = access.open_own_record(user=account, action=Action.WHO_LOOKED, now=now)
+    except access.NotAllowed:
+        return _refused(request, patient_id=None)
+    pages = Pages()
+    context = _frame(opened, pages, tab="who_looked", now=now)
+    cursor = request.GET.get("cursor") or None
+    try:
+        page = history.looks_page(patient=opened.patient, cursor=cursor)
+    except history.BadCursor:
+        return HttpResponseRedirect(reverse("who_looked"))
+    context |= {
+        "looks": [words.look_words(look, now=now) for look in page.results if look.basis != Basis.ONESELF],
+        "older": f"{reverse('who_looked')}?{urlencode({'cursor': page.next})}" if page.next else "",
+        "newest": reverse("who_looked") if cursor else "",
+    }
+    return render(request, "passport/who_looked.html", context)
+
+
+def _version(request: HttpRequest, *, patient_id: UUID | None) -> HttpResponse:
+    """A token that changes with what may be shown, for `live.js`. Says nothing else, so it leaves no audit row.
+
+    The right is checked as on the page: who may not read learns nothing, not even that something changed.
+    """
+    account = account_of(request)
+    patient = _patient_of(account, patient_id) if account else None
+    if account is None or patient is None:
+        return JsonResponse({}, status=403)
+    if access.may_read(user=account, patient=patient, now=timezone.now()) is None:
+        return JsonResponse({}, status=403)
+    return JsonResponse({"version": history.version(patient=patient)})
+
+
+def _patient_of(account: User, patient_id: UUID | None) -> Patient | None:
+    patients = Patient.objects.filter(user=account) if patient_id is None else Patient.objects.filter(pk=patient_id)
+    return patients.first()
