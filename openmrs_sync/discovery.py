@@ -1,6 +1,7 @@
 """Who at the hospital carries a number that leads to a passport holder.
 
-Read afresh at every look: there is no mark that could be wrong, and late, corrected and moved numbers are found at once.
+Read afresh at every look: there is no mark that could be wrong, and late, corrected and moved numbers are found at
+once.
 """
 
 from collections.abc import Callable, Mapping, Sequence

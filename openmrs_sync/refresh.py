@@ -9,7 +9,8 @@ from hospitals.connections import Source
 from openmrs_sync import anchors, brake, discovery, enricher, identity, links, reader, watcher, writer
 from openmrs_sync.rows import TABLES, Rendered, SourceBatch
 from openmrs_sync.session import Session
-from openmrs_sync.writer import Changes, LinkToWrite, StoredRecord
+from openmrs_sync.stores import StoredRecord, record_store
+from openmrs_sync.writer import Changes, LinkToWrite
 from passport.models import Doctor
 from passport.models.links import LinkState
 from passport.registration import normalise_national_id
@@ -55,7 +56,7 @@ def refresh(session: Session, *, link_ids: Sequence[UUID]) -> Counts:
     persons = _links_to_write(session, link_ids=link_ids)
     if not persons:
         return Counts()
-    stored = writer.stored_of([link.pk for link in persons.values()])
+    stored = record_store().of_links([link.pk for link in persons.values()])
     session.claim.renew()
     with session.source.snapshot():
         read = _read(session, persons=persons, stored=stored)
@@ -162,7 +163,7 @@ def _settle_others(
 
 def _lose(session: Session, *, read: Read, stored: Mapping[str, StoredRecord], changes: Changes) -> None:
     """Current records whose rows these persons no longer have: withdrawn when gone, following the row when it moved."""
-    rendered_elsewhere = {values[0] for values in changes.upserts}
+    rendered_elsewhere = {record.key for record in changes.upserts}
     lost = [key for key in read.lost if key in stored and key not in rendered_elsewhere]
     owners = {read.owners[key] for key in lost if key in read.owners}
     linked = {

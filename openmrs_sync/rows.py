@@ -1,7 +1,8 @@
 """The shapes that cross the borders between rooms. No Django, no SQL.
 
-Source rows are named tuples in the order of their SELECT, because a first sync makes millions of them; columns that this
-source does not have are None. Times are naive and in the hospital's zone, exactly as MySQL stores them (None for zero dates).
+Source rows are named tuples in the order of their SELECT, because a first sync makes millions of them; columns that
+this source does not have are None. Times are naive and in the hospital's zone, exactly as MySQL stores them (None for
+zero dates).
 """
 
 import datetime as dt
@@ -15,7 +16,8 @@ T = TypeVar("T")
 #: Runs one SELECT at the source and returns all its rows. Raises the errors of `hospitals.errors`.
 Fetch = Callable[[str, Sequence[object]], list[tuple[Any, ...]]]
 
-#: `order_at` of a record without a usable date: sorts after every dated one. The same number as in `passport.models.record`.
+#: `order_at` of a record without a usable date: sorts after every dated one. The same number as in
+#: `passport.models.record`.
 UNDATED = -(2**53)
 
 #: The tables whose rows become records, in the order in which they are read.
@@ -50,7 +52,9 @@ class Schema:
 
 
 class Head(NamedTuple):
-    """The top of a source table at the last look. `mark`: its largest id, -1 when empty. `window`: id → owner below it."""
+    """The top of a source table at the last look. `mark`: its largest id, -1 when empty. `window`: id → owner below
+    it.
+    """
 
     mark: int
     window: Mapping[int, int]
@@ -167,7 +171,7 @@ class ConditionRow(NamedTuple):
     verification_status: str | None
     onset_date: dt.datetime | None
     end_date: dt.datetime | None
-    end_reason: str | None
+    end_reason: str | int | None  # emrapi's table: a concept
     date_created: dt.datetime | None
     voided: int
     void_reason: str | None
@@ -320,7 +324,9 @@ class Place:
 
 
 class Dictionaries(Protocol):
-    """Names by id, loaded as they are needed and kept for one run. An unknown id gives a placeholder, never an error."""
+    """Names by id, loaded as they are needed and kept for one run. An unknown id gives a placeholder, never an
+    error.
+    """
 
     def concept(self, concept_id: int) -> Concept: ...
     def concept_name(self, concept_name_id: int) -> str | None: ...

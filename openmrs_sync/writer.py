@@ -1,4 +1,4 @@
-"""Makes our records equal to what was read. The one place that knows our store's dialect.
+"""Makes our records equal to what was read.
 
 Order, on every store: records first, the link's mark last. Every transaction locks the claim's row first and rolls back
 when the token is not ours, and holds at most 2,000 rows, so that the web never waits for long.
@@ -11,31 +11,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from django.db import connections, transaction
-from django.db.models import Count
 
 from openmrs_sync.claims import HeldClaim
 from openmrs_sync.models import ParkedRow
 from openmrs_sync.rows import RecordRow, Rendered, chunks
-from passport.models import Record
+from openmrs_sync.stores import RecordToWrite, StoredRecord, WrittenBy, record_store
 from passport.models.record import TABLE_CODES
-from passport.router import records_alias
 
 #: Rows in one transaction.
 ROWS = 2_000
-
-CURRENT, WITHDRAWN = "current", "withdrawn"
-
-
-class StoredRecord(NamedTuple):
-    """What equal-making compares: the digest covers everything that is shown."""
-
-    digest: int
-    link_id: UUID
-    is_current: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +41,7 @@ class LinkToWrite:
 class Changes:
     """What a batch would do to the store. Made by `compare`, carried out by `write`."""
 
-    upserts: list[tuple[Any, ...]] = field(default_factory=list)
+    upserts: list[RecordToWrite] = field(default_factory=list)
     #: key → reason; the row was seen (voided, parked, …) or is gone
     withdrawals: dict[str, str] = field(default_factory=dict)
     #: key → link of the person to whom the row belongs now
@@ -100,45 +88,16 @@ class Keys:
         return self._tables[key[6]], int(key[7:])
 
 
-# --- reading our side -------------------------------------------------------------------------------------------------
-
-
-def stored_of(link_ids: Sequence[UUID]) -> dict[str, StoredRecord]:
-    """The records of these links, withdrawn ones too: key → digest, link, is it current."""
-    found: dict[str, StoredRecord] = {}
-    for part in chunks(link_ids):
-        rows = Record.objects.filter(link_id__in=part).values_list("key", "digest", "link_id", "status")
-        for key, digest, link_id, status in rows.iterator(chunk_size=5_000):
-            found[key] = StoredRecord(digest, link_id, status == CURRENT)
-    return found
-
-
-def _stored_elsewhere(keys: Sequence[str]) -> dict[str, StoredRecord]:
-    """Records under these keys that belong to other links: rows that moved to a person of this batch."""
-    found: dict[str, StoredRecord] = {}
-    for part in chunks(keys, 5_000):
-        rows = Record.objects.filter(key__in=part).values_list("key", "digest", "link_id", "status")
-        for key, digest, link_id, status in rows:
-            found[key] = StoredRecord(digest, link_id, status == CURRENT)
-    return found
-
-
-def count_current(link_ids: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
-    """Current records of these links, counted in the store: link → table → n."""
-    found: dict[UUID, dict[str, int]] = {}
-    for part in chunks(link_ids):
-        mine = Record.objects.filter(link_id__in=part, status=CURRENT)
-        for row in mine.values("link_id", "table").annotate(n=Count("key")):
-            found.setdefault(row["link_id"], {})[row["table"]] = row["n"]
-    return found
-
-
 # --- comparing --------------------------------------------------------------------------------------------------------
 
 
-def digest_of(row: RecordRow) -> int:
-    """64 bits over everything that is shown: labels, units, times and category, not the source row."""
-    return int.from_bytes(hashlib.blake2b(tuple.__repr__(row).encode(), digest_size=8).digest(), "big", signed=True)
+def digest_of(row: RecordRow, salt: bytes) -> int:
+    """64 bits over everything that is shown: labels, units, times and category, not the source row.
+
+    `salt`: the patient's id, so that a link that was pointed to another patient is written anew.
+    """
+    shown = tuple.__repr__(row).encode()
+    return int.from_bytes(hashlib.blake2b(shown, digest_size=8, salt=salt).digest(), "big", signed=True)
 
 
 def compare(
@@ -154,42 +113,39 @@ def compare(
     here.
     """
     changes = Changes()
-    fresh: list[tuple[str, LinkToWrite, RecordRow, int]] = []
+    fresh: list[RecordToWrite] = []
     key_of, upserts = keys.key, changes.upserts
     for person in rendered:
         link = links[person.person_id]
-        link_id = link.pk
+        link_id, salt = link.pk, link.patient_id.bytes
         for row in person.records:
-            key, digest = key_of(row.table, row.source_id), digest_of(row)
+            key, digest = key_of(row.table, row.source_id), digest_of(row, salt)
             known = stored.get(key)
             if known is None:
-                fresh.append((key, link, row, digest))
+                fresh.append(_to_write(key, link, row, digest, keys))
             elif known == (digest, link_id, True):
                 changes.n_unchanged += 1
             else:
                 changes.n_updated += 1
-                upserts.append(_values(key, link, row, digest, keys))
+                upserts.append(_to_write(key, link, row, digest, keys))
         for left_out in (*person.excluded, *person.parked):
             key = key_of(left_out.table, left_out.source_id)
             if (known := stored.get(key)) is not None and known.is_current:
                 changes.withdrawals[key] = left_out.reason
-    elsewhere = _stored_elsewhere([key for key, *_ in fresh])
-    changes.n_updated += len(elsewhere)
-    changes.n_created += len(fresh) - len(elsewhere)
-    upserts.extend(_values(key, link, row, digest, keys) for key, link, row, digest in fresh)
+    # rows that moved here from a person outside this batch have a record already, under another link
+    n_moved = record_store().at_keys([record.key for record in fresh])
+    changes.n_updated += n_moved
+    changes.n_created += len(fresh) - n_moved
+    upserts.extend(fresh)
     return changes
 
 
-def _values(key: str, link: LinkToWrite, row: RecordRow, digest: int, keys: Keys) -> tuple[Any, ...]:
+def _to_write(key: str, link: LinkToWrite, row: RecordRow, digest: int, keys: Keys) -> RecordToWrite:
     part_of = keys.key(row.table, row.part_of) if row.part_of is not None else None
-    return (key, link.pk, link.patient_id, *row[:19], part_of, *row[20:], digest)
+    return RecordToWrite(key, link.pk, link.patient_id, row, part_of, digest)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
-
-#: The columns of `_values`, between the key and the digest in the order of RecordRow.
-_COLUMNS = ("_id", "link_id", "patient_id", *RecordRow._fields, "digest")
-_FIXED = ("hospital_id", "status", "withdrawn_reason", "received_at", "token")
 
 
 @contextmanager
@@ -202,57 +158,27 @@ def _fenced(claim: HeldClaim) -> Iterator[None]:
 
 def write(*, changes: Changes, claim: HeldClaim, now: dt.datetime) -> None:
     """Carry out the changes, in transactions of at most ROWS rows. Raises ClaimLost."""
-    # In key order the store's index grows at its end instead of everywhere.
-    changes.upserts.sort(key=lambda values: values[0])
+    store = record_store()
+    by = WrittenBy(claim.hospital.pk, claim.token, now)
+    # In key order the store's index grows in few places instead of everywhere.
+    changes.upserts.sort(key=lambda record: record.key)
     for part in chunks(changes.upserts, ROWS):
         with _fenced(claim):
-            _upsert(part, claim=claim, now=now)
+            store.upsert(part, by=by)
     by_reason: dict[str, list[str]] = {}
     for key, reason in changes.withdrawals.items():
         by_reason.setdefault(reason, []).append(key)
     for reason, withdrawn in by_reason.items():
-        for part in chunks(withdrawn):
+        for keys in chunks(withdrawn, ROWS):
             with _fenced(claim):
-                Record.objects.filter(key__in=part).update(
-                    status=WITHDRAWN, withdrawn_reason=reason, digest=0, token=claim.token
-                )
-    for key, (link_id, patient_id) in changes.moves.items():
+                store.withdraw(keys, reason=reason, by=by)
+    for moved in chunks(changes.moves.items(), ROWS):
         with _fenced(claim):
-            # not shown until the new owner's own refresh has rendered it
-            Record.objects.filter(key=key).update(
-                link_id=link_id,
-                patient_id=patient_id,
-                status=WITHDRAWN,
-                withdrawn_reason="moved",
-                digest=0,
-                token=claim.token,
-            )
-    for part in chunks(changes.deletions):
+            for key, (link_id, patient_id) in moved:
+                store.move(key, link_id=link_id, patient_id=patient_id, by=by)
+    for keys in chunks(changes.deletions, ROWS):
         with _fenced(claim):
-            Record.objects.filter(key__in=part).delete()
-
-
-def _upsert(values: Sequence[tuple[Any, ...]], *, claim: HeldClaim, now: dt.datetime) -> None:
-    connection = connections[records_alias()]
-    as_uuid = (lambda uuid: uuid) if connection.features.has_native_uuid_field else (lambda uuid: uuid.hex)
-    received_at = connection.ops.adapt_datetimefield_value(now)
-    fixed = (as_uuid(claim.hospital.pk), CURRENT, "", received_at, claim.token)
-    rows = [(row[0], as_uuid(row[1]), as_uuid(row[2]), *row[3:], *fixed) for row in values]
-    with connection.cursor() as cursor:
-        cursor.executemany(_upsert_sql(connection.vendor), rows)
-
-
-def _upsert_sql(vendor: str) -> str:
-    columns = (*_COLUMNS, *_FIXED)
-    quote = "`{}`".format if vendor == "mysql" else '"{}"'.format
-    names = ", ".join(quote(column) for column in columns)
-    marks = ", ".join(["%s"] * len(columns))
-    insert = f"INSERT INTO passport_record ({names}) VALUES ({marks})"
-    if vendor == "mysql":
-        sets = ", ".join(f"{quote(column)} = VALUES({quote(column)})" for column in columns[1:])
-        return f"{insert} ON DUPLICATE KEY UPDATE {sets}"
-    sets = ", ".join(f"{quote(column)} = excluded.{quote(column)}" for column in columns[1:])
-    return f"{insert} ON CONFLICT ({quote('_id')}) DO UPDATE SET {sets}"
+            store.delete(keys, by=by)
 
 
 # --- balance ----------------------------------------------------------------------------------------------------------
@@ -267,7 +193,7 @@ def balance(
     voided: frozenset[int],
 ) -> list[Balance]:
     """Per link: the source's own count against what is stored (counted after writing), parked and excluded."""
-    stored = count_current([link.pk for link in links.values()])
+    stored = record_store().count_current([link.pk for link in links.values()])
     balances = []
     for person in rendered:
         link = links[person.person_id]
