@@ -20,6 +20,7 @@ THIS_FILE = Path(__file__).resolve().relative_to(ROOT)
 SQL_MODULES = {
     "hospitals/queries.py",
     "openmrs_sync/queries.py",
+    "openmrs_sync/receipt_queries.py",
     "openmrs_sync/writer.py",
     "passport/stores.py",
 }

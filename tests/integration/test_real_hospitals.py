@@ -198,7 +198,7 @@ def test_six_real_hospitals_share_one_passport(mariadb: MariaDBServer, real_dump
 def test_a_hospital_that_lives_on_between_syncs_is_read_as_if_for_the_first_time(
     mariadb: MariaDBServer, real_dumps: Path
 ) -> None:
-    """T69, T80: 24 obs deleted, 63 units changed, the platform upgraded, the identifier type renamed, no date moving."""
+    """T69, T80: 24 obs deleted, 63 units changed, the platform upgraded, a type renamed, no date moving."""
     database = load(mariadb, "bahmni-t0", "bahmni_living")
     type_uuid = most_used_type(mariadb, database)
     living = world.live_hospital(mariadb, database, number=1, national_id_types=[type_uuid])
