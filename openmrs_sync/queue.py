@@ -17,6 +17,8 @@ from django_q.tasks import async_task
 from hospitals.models import Hospital, HospitalState
 from openmrs_sync import runs
 from openmrs_sync.models import Claim, Heartbeat, SyncRun
+from passport.audit import record_event
+from passport.models import User
 
 TICK = "openmrs_sync.tasks.tick"
 SYNC_ONE = "openmrs_sync.tasks.sync_one"
@@ -63,10 +65,23 @@ def _send_run(run: SyncRun) -> None:
         transaction.on_commit(send)
 
 
-def enqueue_live(*, trigger: str, now: datetime, is_full: bool = False) -> Enqueued:
-    """Queue a run for every live hospital, whatever its interval and its breaker say."""
-    live = Hospital.objects.filter(state=HospitalState.LIVE)
-    return enqueue(hospitals=live, trigger=trigger, now=now, is_full=is_full)
+@transaction.atomic
+def request(*, hospitals: Iterable[Hospital], actor: User, trigger: str, is_full: bool, now: datetime) -> Enqueued:
+    """Somebody asks for runs now, whatever interval, breaker and the schedule say; with the audit row of who did."""
+    # In one order: each hospital's row is locked until the commit.
+    ordered = sorted(hospitals, key=lambda hospital: hospital.number)
+    enqueued = enqueue(hospitals=ordered, trigger=trigger, now=now, is_full=is_full)
+    record_event(
+        action="sync_requested",
+        actor=actor,
+        now=now,
+        details={"runs": [str(run.pk) for run in enqueued.runs], "is_full": is_full, "trigger": trigger},
+    )
+    return enqueued
+
+
+def live_hospitals() -> list[Hospital]:
+    return list(Hospital.objects.filter(state=HospitalState.LIVE).order_by("number"))
 
 
 def enqueue_tick() -> None:

@@ -45,7 +45,7 @@ class Cluster:
     def __init__(self) -> None:
         self.worker = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
         self.began = time.monotonic()
-        self._seen = self._stable = frozenset[int]()
+        self._seen = frozenset[int]()
         # Its standard input is a pipe from us: at its end the cluster knows that we are gone.
         self._process = subprocess.Popen(
             [sys.executable, str(settings.BASE_DIR / "manage.py"), "work", "--cluster"],
@@ -62,10 +62,8 @@ class Cluster:
         """What is missing since the last look, in words; empty when nothing is."""
         if self._process.poll() is not None:
             return "its main process ended"
-        members = group_members(self._process.pid)
-        # Seen twice: a program that a library starts for a moment is not one of the cluster's.
-        gone = self._stable - members
-        self._stable, self._seen = self._seen & members, members
+        before, self._seen = self._seen, group_members(self._process.pid)
+        gone = before - self._seen
         return f"{len(gone)} of its processes died" if gone else ""
 
     def tell(self, number: signal.Signals) -> None:
