@@ -8,7 +8,8 @@ subquery, no queryset inside `__in`. Each function makes the same number of quer
     filters   a URL's query → filters
     shown     which records may be shown, and what one looks like
     records   the list, and one record        visits   the history by visit
-    summary   the overview                    fresh    how far each hospital can be trusted
+    summary   the overview                    standing what holds now, as far as anyone says
+    fresh     how far each hospital can be trusted
     looks     who looked                      words, cursors   searching, paging
 """
 
@@ -41,7 +42,8 @@ from passport.history.shapes import (
     VisitsPage,
     VisitView,
 )
-from passport.history.summary import overview, standing_of
+from passport.history.standing import standing_of
+from passport.history.summary import overview
 from passport.history.visits import visits_page
 
 __all__ = [
