@@ -8,6 +8,7 @@ current(hospital)                         the records of its linked links: {(tab
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.utils import timezone
@@ -21,6 +22,7 @@ from passport.models.links import LinkState
 from passport.models.patients import Sex
 from passport.registration import register_patient
 from passport.secrets import seal
+from tests.openmrs.hospital import PretendHospital
 from tests.openmrs.server import MariaDBServer
 
 READER, PASSWORD = "passport", "read-only-please"
@@ -124,3 +126,27 @@ def nothing_changed(run: SyncRun) -> bool:
 
 def ids(records: Iterable[tuple[str, int]], table: str = "obs") -> set[int]:
     return {source_id for of, source_id in records if of == table}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A pretend hospital and how our passport knows it."""
+
+    pretend: PretendHospital
+    hospital: Hospital
+
+    def add_holder(self, national_id: str, *, sex: str = "F", birth_date: dt.date = dt.date(1990, 1, 1)) -> int:
+        """Somebody who is a patient here and holds a passport: the person's id."""
+        register(national_id, sex=sex, birth_date=birth_date)
+        return self.pretend.add_person(national_id=national_id, sex=sex, birth_date=birth_date)
+
+    def sync(self, **options: Any) -> SyncRun:
+        return synced(self.hospital, **options)
+
+    def values(self, table: str = "obs") -> dict[int, str]:
+        return values(self.hospital, table)
+
+
+def open_site(server: MariaDBServer, database: str, version: str = "2.6", *, number: int = 1, **seed: Any) -> Site:
+    pretend = PretendHospital(server, database, version, **seed).create()
+    return Site(pretend, live_hospital(server, database, number=number))
