@@ -29,6 +29,8 @@ COUNTS = (
     "n_parked",
     "n_excluded",
 )
+#: What a list of errors keeps; `busy` and `skipped` are nobody's.
+ERRORS = Q(status__in=[SyncRun.Status.FAILED, SyncRun.Status.QUIET, SyncRun.Status.INTERRUPTED])
 #: The word of the audit chain for a run, by who asked for it.
 ACTIONS = {
     SyncRun.Trigger.SCHEDULE: "openmrs_auto_sync",

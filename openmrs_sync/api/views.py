@@ -36,6 +36,7 @@ from openmrs_sync.api.serializers import (
     SyncPatientSerializer,
 )
 from openmrs_sync.models import SyncRun
+from openmrs_sync.runs import ERRORS
 from passport.access import may_read
 from passport.api import problems
 from passport.api.serializers import ProblemSerializer
@@ -45,8 +46,6 @@ from passport.registration import find_patient
 
 PAGE = 50
 N_LATEST_RUNS = 20
-#: What `?errors=true` keeps. `busy` and `skipped` are nobody's error.
-ERRORS = Q(status__in=[SyncRun.Status.FAILED, SyncRun.Status.QUIET, SyncRun.Status.INTERRUPTED])
 #: Of every address here.
 PROBLEMS = {(code, problems.CONTENT_TYPE): ProblemSerializer for code in (400, 401, 403)}
 
@@ -187,10 +186,10 @@ class Runs(AdminView):
         operation_id="sync_runs",
     )
     def get(self, request: Request) -> Response:
-        runs = SyncRun.objects.select_related("hospital").order_by("-started_at", "-pk")
+        found = SyncRun.objects.select_related("hospital").order_by("-started_at", "-pk")
         if yes_or_no(request, "errors"):
-            runs = runs.filter(ERRORS)
-        page = list(after_cursor(runs, request.query_params.get("cursor"))[: PAGE + 1])
+            found = found.filter(ERRORS)
+        page = list(after_cursor(found, request.query_params.get("cursor"))[: PAGE + 1])
         last = page[PAGE - 1] if len(page) > PAGE else None
         following = f"{last.started_at.isoformat()}|{last.pk}" if last else None
         return Response(RunPageSerializer({"results": page[:PAGE], "next": following}).data)

@@ -1,0 +1,56 @@
+"""What the admin's start page shows of the sync."""
+
+from datetime import datetime
+
+from django import template
+from django.utils import timezone
+
+from openmrs_sync import overview, words
+
+register = template.Library()
+
+#: Hospital state → a symbol of icons.svg. Decoration: the word stands beside it.
+STATE_ICONS = {"draft": "other", "tested": "info", "live": "fresh", "paused": "paused", "retired": "withdrawn"}
+
+
+@register.simple_tag
+def sync_overview() -> overview.Overview:
+    return overview.read_overview(now=timezone.now())
+
+
+@register.filter
+def error_words(kind: str) -> str:
+    return words.error_kind(kind)
+
+
+@register.filter
+def lag(seconds: float | None) -> str:
+    """Since when nothing is confirmed: `3 minutes`, `never`."""
+    return words.duration(seconds)
+
+
+@register.filter
+def from_now(moment: datetime | None) -> str:
+    """`in 3 minutes`, `now`, or empty."""
+    if moment is None:
+        return ""
+    seconds = (moment - timezone.now()).total_seconds()
+    return "now" if seconds <= 0 else f"in {words.duration(seconds)}"
+
+
+@register.filter
+def state_icon(line: overview.HospitalLine) -> str:
+    if line.hospital.is_live and line.last_error_kind:
+        return "unreachable" if line.last_error_kind == "unreachable" else "allergy"
+    return STATE_ICONS[line.hospital.state]
+
+
+@register.filter
+def line_verbs(line: overview.HospitalLine) -> list[dict[str, str]]:
+    """The buttons of a hospital's line: what is done every day. The rest stands on its page."""
+    buttons = {"test": "Test"}
+    if line.hospital.is_live:
+        buttons |= {"sync": "Sync now", "pause": "Pause"}
+    elif line.hospital.state in {"paused", "tested"}:
+        buttons |= {"resume": "Go live"}
+    return [{"name": name, "label": label} for name, label in buttons.items()]
