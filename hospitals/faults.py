@@ -123,7 +123,7 @@ def fault_from_code(code: int, text: str) -> SourceError:
         )
     kind, sentence = _BY_CODE.get(
         code,
-        (SourceError, "The hospital's server refused a statement. Look the number up and report it."),
+        (SourceError, "The hospital's server refused a statement. Look up the number and report it."),
     )
     head, _, rest = sentence.partition(". ")
     return kind(f"{head} (error {code}). {rest}")

@@ -268,8 +268,8 @@ def _identifier_types(report: _Report, source: Source, hospital: Hospital) -> No
     if not n_parsing:
         hints.append("No value of the chosen types can be a National ID. Compare with the other types below.")
     summary = (
-        f"{_count(len(chosen), 'type is', 'types are')} chosen; {n_parsing:,} of their "
-        f"{sum(one.n_live for one in chosen):,} values can be a National ID."
+        f"{_count(len(chosen), 'identifier type is', 'identifier types are')} chosen; "
+        f"{n_parsing:,} of {_count(sum(one.n_live for one in chosen), 'value', 'values')} can be a National ID."
     )
     report.add("identifier_types", " ".join([summary, *hints]), result="hint" if hints else "pass")
 

@@ -60,11 +60,11 @@ def grant_script(*, account: str, database: str, requires_tls: bool) -> str:
     return "\n".join(
         [
             "-- Put in the address from which Patient Passport connects, and a password of your own.",
+            "-- If the account exists already, run this line instead of CREATE USER, to take away what it may do now:",
+            f"-- REVOKE ALL PRIVILEGES, GRANT OPTION FROM {account};",
             f"CREATE USER {account} IDENTIFIED BY 'A-LONG-PASSWORD';",
             f"GRANT SELECT ON `{database}`.* TO {account};",
             *(tls if requires_tls else []),
-            "-- If the account exists and may do more, run this first:",
-            f"-- REVOKE ALL PRIVILEGES, GRANT OPTION FROM {account};",
             "-- This must list USAGE and SELECT, and nothing else:",
             f"SHOW GRANTS FOR {account};",
         ]

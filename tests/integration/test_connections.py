@@ -5,6 +5,7 @@ import datetime as dt
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,10 +20,11 @@ from hospitals.errors import (
     WritableAccount,
     WrongCredentials,
 )
+from hospitals.faults import TlsRefused
 from hospitals.grants import check_grants, grant_script
 from hospitals.models import Hospital, TlsMode
 from passport.secrets import seal
-from tests.openmrs.server import MariaDBServer, free_port
+from tests.openmrs.server import MariaDBServer, free_port, make_certificates
 
 PASSWORD = "tr0ub4dor&3"
 
@@ -240,8 +242,8 @@ def test_a_hospital_is_not_opened_twice_in_one_thread(alice: MariaDBServer) -> N
         ({"port": 0}, HospitalUnreachable),
         ({"host": "no-such-host.invalid"}, HospitalUnreachable),
         ({"host": "169.254.169.254"}, HospitalMisconfigured),
-        ({"tls_mode": TlsMode.UNVERIFIED}, HospitalMisconfigured),
-        ({"tls_mode": TlsMode.VERIFIED}, HospitalMisconfigured),
+        ({"tls_mode": TlsMode.UNVERIFIED}, TlsRefused),
+        ({"tls_mode": TlsMode.VERIFIED}, TlsRefused),
         ({"password_sealed": "env:NOBODY_HAS_SET_THIS"}, HospitalMisconfigured),
     ],
 )
@@ -255,7 +257,8 @@ def test_a_refusal_has_its_class_and_tells_no_secret(
     hospital = hospital_at(alice, **changes)
     with pytest.raises(SourceError) as caught, open_hospital(hospital):
         pass
-    assert type(caught.value) is kind
+    assert isinstance(caught.value, kind)
+    assert caught.value.kind == kind.kind
     assert PASSWORD not in repr(caught.value)
     assert "passport'@" not in str(caught.value)
     assert str(caught.value).endswith(".")
@@ -322,8 +325,9 @@ def test_a_certificate_of_a_known_authority_is_accepted(tls_server: MariaDBServe
             assert source.is_encrypted
 
 
-def test_a_certificate_of_another_authority_is_refused(tls_server: MariaDBServer, mariadb: MariaDBServer) -> None:
-    another = mariadb.start_with_tls().read_text()
+def test_a_certificate_of_another_authority_is_refused(tls_server: MariaDBServer, tmp_path: Path) -> None:
+    make_certificates(tmp_path / "another", names=["127.0.0.1"])
+    another = (tmp_path / "another" / "ca.pem").read_text()
     tls_server.start_with_tls()
     for authority in (another, ""):
         hospital = hospital_at(tls_server, tls_mode=TlsMode.VERIFIED, tls_ca=authority)
@@ -342,6 +346,19 @@ def test_an_unverified_connection_is_encrypted_all_the_same(tls_server: MariaDBS
     tls_server.start_with_tls(names=("elsewhere.example",))
     with open_hospital(hospital_at(tls_server, tls_mode=TlsMode.UNVERIFIED)) as source:
         assert source.is_encrypted
+
+
+def test_a_name_that_moves_after_the_check_leads_nowhere(
+    tls_server: MariaDBServer, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = tls_server.start_with_tls().read_text()
+    settings.ALLOWED_SOURCE_NETWORKS = ["10.0.0.0/8"]
+    # Our look-up is told an allowed address, and the driver's own look-up, which no check can reach, another.
+    monkeypatch.setattr("hospitals.connections.resolve", lambda host, port: ["10.0.0.1"])
+    hospital = hospital_at(tls_server, host="localhost", tls_mode=TlsMode.VERIFIED, tls_ca=authority)
+    with pytest.raises(HospitalMisconfigured, match="ALLOWED_SOURCE_NETWORKS"), open_hospital(hospital):
+        pass
+    assert not is_registered(hospital)
 
 
 def test_localhost_means_tcp_and_never_the_socket(alice: MariaDBServer) -> None:
