@@ -65,6 +65,13 @@ class HeldClaim:
                 "The claim on this hospital ran out during a batch. Nothing was lost: the next run goes on."
             )
 
+    @contextmanager
+    def fence(self) -> Iterator[None]:
+        """One transaction under our token: written as ours, or not at all. Raises ClaimLost."""
+        with transaction.atomic():
+            self.renew()
+            yield
+
 
 @contextmanager
 def claim(*, hospital: Hospital, clock: Clock) -> Iterator[HeldClaim]:

@@ -19,7 +19,7 @@ from hospitals.connections import open_hospital
 from hospitals.errors import SourceError
 from hospitals.models import Hospital
 from openmrs_sync import anchors, brake, claims, janitor, links, looks, reader
-from openmrs_sync.errors import ClaimBusy, SourceWentQuiet, SyncError
+from openmrs_sync.errors import ClaimBusy, PersonFailed, SourceWentQuiet, SyncError
 from openmrs_sync.models import SyncRun, Watermark
 from openmrs_sync.refresh import Counts, refresh
 from openmrs_sync.session import Session, open_session
@@ -77,7 +77,7 @@ def sync_hospital(
     run = run or SyncRun.objects.create(
         hospital=hospital, trigger=trigger, status=SyncRun.Status.RUNNING, started_at=now, is_full=full
     )
-    counts = Counts()
+    counts, message = Counts(), ""
     try:
         with claims.claim(hospital=hospital, clock=clock) as claim:
             SyncRun.objects.filter(pk=run.pk).update(token=claim.token)
@@ -87,6 +87,10 @@ def sync_hospital(
                     session = open_session(source=source, claim=claim)
                     waits_count = trigger in {SyncRun.Trigger.SCHEDULE, SyncRun.Trigger.WATCH}
                     _run(session, counts, full=full, deep=deep, until=until, waits_count=waits_count)
+                    if session.n_set_aside:
+                        message = (
+                            f"{session.n_set_aside} persons could not be read; they are tried again by themselves."
+                        )
                 finally:
                     run.n_source_rows, run.source_seconds = source.n_rows, source.seconds
     except ClaimBusy as busy:
@@ -103,7 +107,7 @@ def sync_hospital(
         message = "Something in Patient Passport failed. The worker's log names it; please report it. Nothing was lost."
         return _finished(run, counts, clock, status=SyncRun.Status.FAILED, error_kind="internal", message=message)
     claims.note_success(hospital=hospital, started_at=now)
-    return _finished(run, counts, clock, status=SyncRun.Status.OK)
+    return _finished(run, counts, clock, status=SyncRun.Status.OK, message=message)
 
 
 def _run(
@@ -124,7 +128,6 @@ def _run(
 
 def _refresh_all(session: Session, counts: Counts, *, link_ids: Sequence[UUID], until: float | None) -> bool:
     """Refresh these links in batches; False when the time was over before all were tried."""
-    is_whole = True
     for start in range(0, len(link_ids), PLAN_LINKS):
         batches = deque(_plan(session, link_ids=link_ids[start : start + PLAN_LINKS]))
         while batches:
@@ -139,10 +142,15 @@ def _refresh_all(session: Session, counts: Counts, *, link_ids: Sequence[UUID], 
             except DatabaseError as error:
                 if _is_store_down(error):
                     raise
-                is_whole &= _set_aside(session, batch, batches, error)
+                _set_aside(session, batch, batches, error)
             except Exception as error:  # noqa: BLE001 - one bad person must not stop the others
-                is_whole &= _set_aside(session, batch, batches, error)
-    return is_whole
+                _set_aside(session, batch, batches, error)
+    if session.n_set_aside and not counts.n_persons:
+        raise PersonFailed(
+            f"None of {session.n_set_aside} persons could be read because of a fault in Patient Passport. "
+            "They stay marked and are tried again; please report the worker's log, which names the place."
+        )
+    return session.n_set_aside == 0
 
 
 def _plan(session: Session, *, link_ids: Sequence[UUID]) -> list[list[UUID]]:
@@ -153,16 +161,16 @@ def _plan(session: Session, *, link_ids: Sequence[UUID]) -> list[list[UUID]]:
     return [[ordered[person_id] for person_id in batch] for batch in plan]
 
 
-def _set_aside(session: Session, batch: list[UUID], batches: deque[list[UUID]], error: Exception) -> bool:
-    """Bisect a failed batch down to the one bad person, which waits by itself. False when it came to that."""
+def _set_aside(session: Session, batch: list[UUID], batches: deque[list[UUID]], error: Exception) -> None:
+    """Bisect a failed batch down to the one bad person, which waits by itself."""
     log.warning("refresh failed: %s, %d persons at %s", where(error), len(batch), session.hospital.code)
     if len(batch) == 1:
         links.wait(link_id=batch[0], now=session.claim.clock.now())
-        return False
+        session.n_set_aside += 1
+        return
     middle = len(batch) // 2
     batches.appendleft(batch[middle:])
     batches.appendleft(batch[:middle])
-    return True
 
 
 def _is_store_down(error: DatabaseError) -> bool:

@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from hospitals.connections import Source
-from openmrs_sync import anchors, brake, discovery, enricher, identity, links, reader, watcher, writer
-from openmrs_sync.rows import TABLES, Rendered, SourceBatch
+from openmrs_sync import anchors, balance, brake, discovery, enricher, identity, links, reader, watcher, writer
+from openmrs_sync.rows import TABLES, LinkToWrite, Rendered, SourceBatch
 from openmrs_sync.session import Session
 from openmrs_sync.stores import StoredRecord, record_store
-from openmrs_sync.writer import Changes, LinkToWrite
+from openmrs_sync.writer import Changes
 from passport.models import Doctor
 from passport.models.links import LinkState
 from passport.registration import normalise_national_id
@@ -108,7 +109,7 @@ def _read(session: Session, *, persons: Mapping[int, LinkToWrite], stored: Mappi
     return Read(batch=batch, read_at=read_at, owners=owners, lost=lost)
 
 
-def _tables(batch: SourceBatch) -> dict[str, Sequence[tuple[object, ...]]]:
+def _tables(batch: SourceBatch) -> dict[str, Sequence[tuple[Any, ...]]]:
     rows = (
         *(batch.obs, batch.encounters, batch.visits, batch.diagnoses),
         *(batch.conditions, batch.orders, batch.allergies),
@@ -210,9 +211,11 @@ def _finish(session: Session, *, read: Read, ours: Mapping[int, LinkToWrite], re
     ids: dict[int, dict[str, list[int]]] = {person_id: {} for person_id in ours}
     for person in rendered:
         of_table = ids[person.person_id]
-        for row in (*person.records, *person.excluded, *person.parked):
-            of_table.setdefault(row.table, []).append(row.source_id)
-    balances = writer.balance(
+        for record in person.records:
+            of_table.setdefault(record.table, []).append(record.source_id)
+        for left_out in (*person.excluded, *person.parked):
+            of_table.setdefault(left_out.table, []).append(left_out.source_id)
+    balances = balance.draw(
         links=ours,
         rendered=rendered,
         counts=read.batch.counts,
@@ -222,7 +225,7 @@ def _finish(session: Session, *, read: Read, ours: Mapping[int, LinkToWrite], re
         },
         voided=frozenset(person_id for person_id, person in read.batch.persons.items() if person.is_voided),
     )
-    writer.finish(
+    balance.finish(
         balances=balances,
         rendered={person.person_id: person for person in rendered},
         config_version=session.hospital.config_version,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar
+from uuid import UUID
 
 T = TypeVar("T")
 
@@ -399,3 +400,14 @@ class Rendered:
 
 #: (table, concept or None) → (category, the rule that fired, is hidden by the admin)
 Categorise = Callable[[str, Concept | None], tuple[str, str, bool]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkToWrite:
+    """A linked person of the batch, as it was before the snapshot was opened."""
+
+    pk: UUID
+    person_id: int
+    person_uuid: str
+    patient_id: UUID
+    marks: int

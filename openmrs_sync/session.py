@@ -38,6 +38,8 @@ class Session:
     watermark: Watermark
     crowded_persons: frozenset[int] = frozenset()
     doctors_named: set[str] = field(default_factory=set)
+    #: persons whose refresh failed in this run; they wait by themselves
+    n_set_aside: int = 0
 
     def is_outdated(self) -> bool:
         """Whether an admin changed, since the session was opened, what decides how rows are matched or shown."""

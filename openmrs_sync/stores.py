@@ -159,12 +159,12 @@ class RelationalStore:
     def _raw(self, uuid: UUID) -> UUID | str:
         return uuid if self._connection.features.has_native_uuid_field else uuid.hex
 
-    def _fetch(self, sql: str, params: Sequence[object]) -> Iterator[tuple[Any, ...]]:
+    def _fetch(self, sql: str, params: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         with self._connection.cursor() as cursor:
             cursor.execute(sql, params)
             yield from cursor.fetchall()
 
-    def _execute(self, sql: str, params: Sequence[object]) -> None:
+    def _execute(self, sql: str, params: Sequence[Any]) -> None:
         with self._connection.cursor() as cursor:
             cursor.execute(sql, params)
 
