@@ -39,9 +39,7 @@ class Hospital(models.Model):
     state = models.CharField(max_length=10, choices=HospitalState.choices, default=HospitalState.DRAFT)
 
     host = models.CharField(max_length=255)
-    port = models.PositiveIntegerField(
-        default=3306, validators=[MinValueValidator(1), MaxValueValidator(65535)]
-    )
+    port = models.PositiveIntegerField(default=3306, validators=[MinValueValidator(1), MaxValueValidator(65535)])
     database = models.CharField(max_length=64)
     username = models.CharField(max_length=80)
     password_sealed = models.TextField(
@@ -50,16 +48,12 @@ class Hospital(models.Model):
         help_text="Fernet text, or a reference: env:NAME, file:/path. See passport.secrets.",
     )
     tls_mode = models.CharField(max_length=10, choices=TlsMode.choices, default=TlsMode.VERIFIED)
-    tls_ca = models.TextField(
-        blank=True, help_text="The certificate authority in PEM form; empty: the system's."
-    )
+    tls_ca = models.TextField(blank=True, help_text="The certificate authority in PEM form; empty: the system's.")
 
     time_zone = models.CharField(
         max_length=64, default="UTC", help_text="Of the hospital's OpenMRS, e.g. Africa/Kigali."
     )
-    locales = models.JSONField(
-        default=list, help_text='Languages of concept names, best first, e.g. ["en", "fr"].'
-    )
+    locales = models.JSONField(default=list, help_text='Languages of concept names, best first, e.g. ["en", "fr"].')
     national_id_types = models.JSONField(
         default=list, help_text="Names or uuids of the identifier types that hold the National ID."
     )
@@ -116,9 +110,7 @@ class Location(models.Model):
     is_retired = models.BooleanField(default=False)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["hospital", "location_id"], name="hospitals_location_source")
-        ]
+        constraints = [models.UniqueConstraint(fields=["hospital", "location_id"], name="hospitals_location_source")]
         ordering = ["name"]
 
     def __str__(self) -> str:
