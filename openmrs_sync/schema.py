@@ -30,7 +30,7 @@ INDISPENSABLE: dict[str, tuple[str, ...]] = {
 #: (platform, a column that came with it), newest first. Columns are back-ported now and then: a guess.
 _SIGNS = (
     ("2.9", "outbox_event", None),
-    ("2.8", "provider_role", "provider_role_id"),
+    ("2.8", "global_property", "view_privilege"),
     ("2.7", "obs_reference_range", None),
     ("2.6", "medication_dispense", None),
     ("2.5", "encounter_diagnosis", "dx_rank"),
