@@ -1,6 +1,6 @@
 """The yardstick: every obs row through a bare SSCursor, the 21 columns that a record needs. Prints JSON.
 
-    python -m bench.bare_read --port 3307 --database openmrs_a --user passport --password …
+python -m bench.bare_read --port 3307 --database openmrs_a --user passport --password …
 """
 
 import argparse

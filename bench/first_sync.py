@@ -97,8 +97,8 @@ def _register_all(hospital: object) -> None:
     from passport.registration import normalise_national_id
 
     sql = (
-        "SELECT i.identifier, p.gender, p.birthdate FROM patient_identifier i JOIN person p ON p.person_id = i.patient_id"
-        " WHERE i.voided = 0 AND i.identifier_type = 2"
+        "SELECT i.identifier, p.gender, p.birthdate FROM patient_identifier i"
+        " JOIN person p ON p.person_id = i.patient_id WHERE i.voided = 0 AND i.identifier_type = 2"
     )
     with open_hospital(hospital) as source:  # type: ignore[arg-type]
         rows = source.fetch(sql)

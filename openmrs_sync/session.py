@@ -58,9 +58,6 @@ def open_session(*, source: Source, claim: HeldClaim) -> Session:
     types = schema.identifier_types(source.fetch, found)
     chosen = resolve_identifier_types(hospital=hospital, types=types).uuids
     watermark, _ = Watermark.objects.get_or_create(pk=hospital.pk, defaults={"epoch": hospital.epoch})
-    if watermark.epoch != hospital.epoch:
-        watermark.delete()
-        watermark = Watermark.objects.create(pk=hospital.pk, epoch=hospital.epoch, is_brake_suspended=True)
     return Session(
         hospital=hospital,
         source=source,
