@@ -317,7 +317,7 @@ class MariaDBServer:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C in the terminal is the parent's business
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509  only from the main thread
+                preexec_fn=die_with_parent(),  # noqa: PLW1509  only from the main thread
             )
         self._processes[:] = [process]
         self.n_starts += 1
@@ -456,7 +456,7 @@ def _make_template(template: Path) -> None:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _die_with_parent() -> Any:
+def die_with_parent() -> Any:
     """Return a function for the child to call before exec, or None where the kernel offers nothing.
 
     Linux ends the child when the *thread* that started it ends, so only the main thread may ask for it.
