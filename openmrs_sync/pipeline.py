@@ -3,11 +3,13 @@
 A hospital's failure is one SyncRun, never an exception; one hospital knows nothing of the others.
 """
 
+import gc
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -136,7 +138,8 @@ def _refresh_all(session: Session, counts: Counts, *, link_ids: Sequence[UUID], 
                 return False
             batch = batches.popleft()
             try:
-                counts.add(refresh(session, link_ids=batch))
+                with _collector_paused():
+                    counts.add(refresh(session, link_ids=batch))
             except (SourceError, SyncError):
                 raise
             except DatabaseError as error:
@@ -151,6 +154,18 @@ def _refresh_all(session: Session, counts: Counts, *, link_ids: Sequence[UUID], 
             "They stay marked and are tried again; please report the worker's log, which names the place."
         )
     return session.n_set_aside == 0
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """A batch makes a million tuples without a cycle: looking for cycles among them is a fifth of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _plan(session: Session, *, link_ids: Sequence[UUID]) -> list[list[UUID]]:
