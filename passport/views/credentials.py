@@ -58,10 +58,8 @@ def _cache_key(kind: str, text: str) -> str:
 
 def is_throttled(who: Visitor) -> bool:
     counts = cache.get_many([who.name_key, who.address_key])
-    return (
-        counts.get(who.name_key, 0) >= MAX_FAILURES_PER_NAME
-        or counts.get(who.address_key, 0) >= MAX_FAILURES_PER_ADDRESS
-    )
+    by_name, by_address = int(counts.get(who.name_key, 0)), int(counts.get(who.address_key, 0))
+    return by_name >= MAX_FAILURES_PER_NAME or by_address >= MAX_FAILURES_PER_ADDRESS
 
 
 def count_failure(who: Visitor) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from uuid import UUID
 
 from django.urls import reverse
@@ -107,7 +106,7 @@ def line(
         unit=record.unit,
         is_long=_is_long(record, name, value),
         is_cut=is_cut,
-        flag=record.flag if record.flag in words.FLAGS else ("abnormal" if record.flag else ""),
+        flag=_flag_class(record.flag),
         flag_words=str(words.FLAGS.get(record.flag, record.flag)) if record.flag else "",
         about=about,
         parts=[(each.concept, joined(each)) for each in qualifiers],
@@ -115,6 +114,13 @@ def line(
         withdrawn_words=words.withdrawn(record.withdrawn_reason) if is_withdrawn else "",
         when=short_day(record.date),
     )
+
+
+def _flag_class(flag: str | None) -> str:
+    """The class of a flag's colour and icon; a word that we do not know is at least out of the ordinary."""
+    if not flag:
+        return ""
+    return flag if flag in words.FLAGS else "abnormal"
 
 
 def _is_long(record: RecordView, name: str, value: str) -> bool:
@@ -247,15 +253,15 @@ class VisitCard:
 
 def visit_cards(visits: Sequence[VisitView], *, pages: Pages) -> list[VisitCard]:
     years = [each.date[:4] if each.date else _("Without a date") for each in visits]
-    changed = [True, *(before != after for before, after in pairwise(years))]
+    before = [None, *years[:-1]] if years else []
     return [
         VisitCard(
             visit=visit,
             title=visit.title or _("Entries outside a visit"),
             sections=[_section(group, pages=pages) for group in sorted(visit.groups, key=_place)],
-            year=year if is_new else "",
+            year=year if year != year_before else "",
         )
-        for visit, year, is_new in zip(visits, years, changed, strict=True)
+        for visit, year, year_before in zip(visits, years, before, strict=True)
     ]
 
 

@@ -143,7 +143,7 @@ def _visits(request: HttpRequest, patient: Patient, form: HistoryFilterForm, *, 
     if not form.is_valid():
         return nothing | {"problem": _("One of the filters cannot be read, so nothing is listed. Correct it below.")}
     filters = form.filters()
-    query = {name: value for name, value in request.GET.items() if name in form.fields and value}
+    query = {name: str(value) for name, value in request.GET.items() if name in form.fields and value}
     cursor = request.GET.get("cursor") or None
     try:
         page = history.visits_page(patient=patient, filters=filters, cursor=cursor)

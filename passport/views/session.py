@@ -1,7 +1,6 @@
 """Who may come in without passing the door again."""
 
 from collections.abc import Callable
-from datetime import datetime
 from functools import wraps
 from typing import Concatenate, ParamSpec
 from urllib.parse import urlencode
@@ -10,7 +9,6 @@ from django.conf import settings
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils import timezone
 
 from passport.models import User
 from passport.views import credentials
@@ -19,7 +17,6 @@ from passport.views import credentials
 ENTERED = "entered_through_the_door"
 
 P = ParamSpec("P")
-View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
 def account_of(request: HttpRequest) -> User | None:
@@ -37,11 +34,13 @@ def account_of(request: HttpRequest) -> User | None:
     return None
 
 
-def logged_in(view: "Callable[Concatenate[HttpRequest, User, P], HttpResponse]") -> "View[P]":
+def logged_in(
+    view: Callable[Concatenate[HttpRequest, User, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
     """Passes the account to the view; anyone else goes to the door and comes back here afterwards."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         account = account_of(request)
         if account is None:
             if request.user.is_authenticated:
@@ -58,7 +57,3 @@ def address_of(request: HttpRequest) -> str:
     if settings.SECURE_PROXY_SSL_HEADER and (hops := request.headers.get("X-Forwarded-For")):
         return hops.rsplit(",", 1)[-1].strip()
     return str(request.META.get("REMOTE_ADDR", ""))
-
-
-def moment() -> datetime:
-    return timezone.now()
