@@ -10,12 +10,14 @@ from pathlib import Path
 import django
 import pytest
 
+from tests.audit_fixtures import liftable_audit  # noqa: F401 - a fixture, autouse
 from tests.openmrs.server import MariaDBServer
 from tests.parts import MISSING, require
 
 # One folder per process (pytest-xdist starts several), outside the checkout: the demo may be running there.
 VAR_DIR = Path(tempfile.mkdtemp(prefix=f"passport-tests-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}-"))
 DATABASE_FILE = VAR_DIR / "passport.sqlite3"
+(VAR_DIR / "static").mkdir()  # whitenoise warns when collectstatic's folder is not there
 
 # Said before Django reads its settings; what is set here, a developer's .env cannot change. Processes that a test
 # starts inherit it, and so meet the test's own database.

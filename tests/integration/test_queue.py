@@ -174,11 +174,20 @@ class BlackHole:
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=50)
         self.port = self.socket.getsockname()[1]
 
+    def close(self) -> None:
+        self.socket.close()
+
     def clients(self, pids: frozenset[int]) -> list[int]:
         """Those of these processes that have a connection to us."""
         lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         inodes = {f"socket:[{line[9]}]" for line in lines if line[2].endswith(f":{self.port:04X}")}
         return [pid for pid in pids if inodes & _links(Path(f"/proc/{pid}/fd"))]
+
+
+@pytest.fixture
+def hole() -> Iterator[BlackHole]:
+    with contextlib.closing(BlackHole()) as hole:
+        yield hole
 
 
 def _links(folder: Path) -> set[str]:
@@ -237,7 +246,8 @@ def work(transactional_db: None) -> Iterator[Work]:
     running = Work()
     groups = set()
     try:
-        wait_for(lambda: queue.last_beat() is not None and len(running.workers()) == 2)
+        wait_for(lambda: queue.last_beat() is not None and len(running.workers()) == 2, seconds=120)
+        time.sleep(2 * supervisor.LOOK_SECONDS)  # until the supervisor has seen them all
         groups.add(running.main)
         yield running
     finally:
@@ -292,8 +302,9 @@ class TestCluster:
         # nothing that the dead had taken stays locked
         wait_for(lambda: not OrmQ.objects.filter(lock__gt=timezone.now() + dt.timedelta(minutes=1)).exists())
 
-    def test_a_killed_busy_worker_leaves_an_interrupted_run_and_a_new_one_begins(self, work: Work) -> None:
-        hole = BlackHole()
+    def test_a_killed_busy_worker_leaves_an_interrupted_run_and_a_new_one_begins(
+        self, work: Work, hole: BlackHole
+    ) -> None:
         slow = hospital("slow", port=hole.port)
         queue.enqueue_tick()
         (busy,) = wait_for(lambda: hole.clients(supervisor.group_members(work.main)))
@@ -306,8 +317,9 @@ class TestCluster:
         assert AuditEvent.objects.filter(action="openmrs_auto_sync").count() >= 1
         wait_for(lambda: SyncRun.objects.filter(hospital=slow, error_kind="unreachable").exists())
 
-    def test_sigterm_in_a_run_ends_within_30_seconds_and_the_run_is_not_left_running(self, work: Work) -> None:
-        hole = BlackHole()
+    def test_sigterm_in_a_run_ends_within_30_seconds_and_the_run_is_not_left_running(
+        self, work: Work, hole: BlackHole
+    ) -> None:
         hospital("slow", port=hole.port)
         queue.enqueue_tick()
         wait_for(lambda: hole.clients(supervisor.group_members(work.main)))
@@ -319,8 +331,8 @@ class TestCluster:
         work.process.kill()
         wait_for(lambda: not supervisor.group_members(main), seconds=10)
 
-    def test_a_black_hole_delays_nobody_and_an_interval_of_a_minute_is_kept(self, work: Work) -> None:
-        hospital("slow", number=1, port=BlackHole().port)
+    def test_a_black_hole_delays_nobody_and_an_interval_of_a_minute_is_kept(self, work: Work, hole: BlackHole) -> None:
+        hospital("slow", number=1, port=hole.port)
         other = hospital("other", number=2)
         began = time.monotonic()
         queue.enqueue_tick()
