@@ -140,6 +140,10 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
 # --- patients ---------------------------------------------------------------------------------------------------------
 
 
+#: What a Patient itself holds; the number is a row of its own.
+PATIENT_FIELDS = ("given_name", "family_name", "birth_date", "sex", "email", "phone")
+
+
 class PatientForm(forms.ModelForm):  # type: ignore[type-arg]
     national_id = forms.CharField(
         max_length=registration.MAX_LENGTH * 2,
@@ -149,7 +153,7 @@ class PatientForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Patient
-        fields = ("given_name", "family_name", "birth_date", "sex", "email", "phone")
+        fields = PATIENT_FIELDS
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
@@ -175,7 +179,7 @@ class PatientForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error("national_id", str(registration.NumberTaken()))
 
     def instance_as_typed(self, cleaned: dict[str, Any]) -> Patient:
-        typed = {name: cleaned[name] for name in self.Meta.fields if name in cleaned}
+        typed = {name: cleaned[name] for name in PATIENT_FIELDS if name in cleaned}
         return Patient(created_at=timezone.now(), **typed)
 
 
@@ -213,7 +217,7 @@ class PatientAdmin(AuditedAdmin):
             if national_id:
                 registration.add_identifier(patient=obj, national_id=national_id, actor=_actor(request), now=now)
             return
-        fields = {name: form.cleaned_data[name] for name in PatientForm.Meta.fields}
+        fields = {name: form.cleaned_data[name] for name in PATIENT_FIELDS}
         registered = registration.register_patient(national_id=national_id, actor=_actor(request), now=now, **fields)
         obj.pk, obj.created_at = registered.patient.pk, registered.patient.created_at
         obj._state.adding = False

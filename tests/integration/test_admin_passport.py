@@ -1,0 +1,124 @@
+"""Accounts, patients, placeholders, grants and the audit chain in Django admin."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from passport.models import AccessGrant, AuditEvent, Patient, PatientIdentifier, PlaceholderNumber, User
+from tests.records import make_account, make_hospital, make_patient
+
+pytestmark = pytest.mark.django_db
+NOW = dt.datetime.now(dt.UTC)
+NUMBER = "1199780012345678"
+NO_INLINES = {f"identifiers-{name}_FORMS": "0" for name in ("TOTAL", "INITIAL")}
+
+
+@pytest.fixture
+def browser(settings: Any) -> Client:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    admin = make_account(username="grace", role="admin", is_superuser=True)
+    client = Client()
+    client.force_login(admin)
+    return client
+
+
+def events(action: str) -> list[AuditEvent]:
+    return list(AuditEvent.objects.filter(action=action))
+
+
+@pytest.mark.parametrize("model", ["user", "patient", "placeholdernumber", "accessgrant", "auditevent"])
+@pytest.mark.parametrize("page", ["", "add/", "?q=x"])
+def test_every_list_and_form_opens(browser: Client, model: str, page: str) -> None:
+    make_patient(national_id=NUMBER, now=NOW, username="alice")
+    status = browser.get(f"/admin/passport/{model}/{page}").status_code
+    assert status == (403 if (model, page) == ("auditevent", "add/") else 200)
+
+
+@pytest.mark.parametrize("app", ["django_q", "token_blacklist", "auth"])
+def test_pages_that_could_run_code_or_read_tokens_are_gone(browser: Client, app: str) -> None:
+    assert browser.get(f"/admin/{app}/").status_code == 404
+
+
+def test_a_patient_is_registered_by_number(browser: Client) -> None:
+    form = {"national_id": "1199 7800 1234 5678", "given_name": "Aline", "sex": "F", **NO_INLINES}
+    assert browser.post("/admin/passport/patient/add/", form).status_code == 302
+    patient = Patient.objects.get()
+    assert (patient.given_name, PatientIdentifier.objects.get().number) == ("Aline", NUMBER)
+    assert [event.patient_id for event in events("patient_registered")] == [patient.pk]
+
+
+@pytest.mark.parametrize("national_id", ["", "12", "1111111", "999900", NUMBER])
+def test_a_number_that_cannot_be_makes_no_patient(browser: Client, national_id: str) -> None:
+    PlaceholderNumber.objects.create(number="999900")
+    make_patient(national_id=NUMBER, now=NOW)
+    form = {"national_id": national_id, "sex": "F", **NO_INLINES}
+    assert browser.post("/admin/passport/patient/add/", form).status_code == 200
+    assert Patient.objects.count() == 1
+
+
+def test_a_change_to_a_patient_names_the_fields_and_not_what_they_hold(browser: Client) -> None:
+    patient = make_patient(national_id=NUMBER, now=NOW)
+    address = f"/admin/passport/patient/{patient.pk}/change/"
+    assert browser.get(address).status_code == 200
+    form = {
+        "national_id": "AB7700",
+        "given_name": "Secret",
+        "family_name": "Uwimana",
+        "birth_date": "1981-03-14",
+        "sex": "F",
+        **NO_INLINES, "identifiers-TOTAL_FORMS": "1", "identifiers-INITIAL_FORMS": "1",
+        "identifiers-0-id": str(patient.identifiers.get().pk),
+        "identifiers-0-patient": str(patient.pk),
+    }
+    assert browser.post(address, form).status_code == 302
+    patient.refresh_from_db()
+    assert patient.given_name == "Secret"
+    assert patient.identifiers.count() == 2
+    (event,) = events("patient_changed_in_admin")
+    assert (event.patient_id, "Secret" in str(event.details)) == (patient.pk, False)
+    assert len(events("patient_opened_in_admin")) == 1
+
+
+def test_a_placeholder_is_kept_normalised(browser: Client) -> None:
+    browser.post("/admin/passport/placeholdernumber/add/", {"number": "9999-00 ab"})
+    assert PlaceholderNumber.objects.get().number == "999900AB"
+    assert len(events("placeholdernumber_added_in_admin")) == 1
+
+
+def test_the_number_of_a_patient_is_no_placeholder(browser: Client) -> None:
+    make_patient(national_id=NUMBER, now=NOW)
+    browser.post("/admin/passport/placeholdernumber/add/", {"number": NUMBER})
+    assert not PlaceholderNumber.objects.exists()
+
+
+def test_the_role_alone_makes_an_account_staff(browser: Client) -> None:
+    form = {"username": "eve", "role": "admin", "password1": "a-long-password-x", "password2": "a-long-password-x"}
+    assert browser.post("/admin/passport/user/add/", form).status_code == 302
+    eve = User.objects.get(username="eve")
+    assert (eve.is_staff, eve.is_superuser) == (True, True)
+
+
+@pytest.mark.parametrize("change", [{"username": NUMBER}, {"role": "doctor"}])
+def test_a_number_as_username_and_a_doctor_without_hospital_are_refused(
+    browser: Client, change: dict[str, str]
+) -> None:
+    form = {"username": "eve", "role": "patient", "password1": "a-long-password-x", "password2": "a-long-password-x"}
+    assert browser.post("/admin/passport/user/add/", {**form, **change}).status_code == 200
+    assert User.objects.count() == 1
+
+
+def test_a_grant_is_written_down_with_its_patient(browser: Client) -> None:
+    patient = make_patient(national_id=NUMBER, now=NOW)
+    doctor = make_account(username="bob", role="doctor", hospital=make_hospital(name="H", now=NOW))
+    form = {"patient": str(patient.pk), "doctor": str(doctor.pk), "ends_at_0": "2999-01-01", "ends_at_1": "00:00"}
+    assert browser.post("/admin/passport/accessgrant/add/", form).status_code == 302
+    assert AccessGrant.objects.get().doctor == doctor
+    assert [event.patient_id for event in events("accessgrant_added_in_admin")] == [patient.pk]
+
+
+def test_a_doctor_does_not_enter_admin() -> None:
+    client = Client()
+    client.force_login(make_account(username="bob", role="doctor", hospital=make_hospital(name="H", now=NOW)))
+    assert client.get("/admin/passport/patient/").status_code == 302
