@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 
 from hospitals.models import Location
-from openmrs_sync import brake, discovery, identity, links, queries, reader, watcher
+from openmrs_sync import anchors, brake, discovery, identity, links, queries, reader, watcher
 from openmrs_sync.errors import SourceWentQuiet
 from openmrs_sync.matcher import CROWD
 from openmrs_sync.models import Watermark
@@ -20,12 +20,16 @@ DEEP_EVERY = timedelta(minutes=15)
 
 
 def look(session: Session, *, deep: bool | None, now: datetime) -> None:
-    """Find out who is a passport holder here and who may have changed. Raises SourceWentQuiet, WouldErase, ClaimLost.
+    """Find out who is a passport holder here and who may have changed.
+
+    Raises SourceReplaced, SourceWentQuiet, WouldErase, ClaimLost.
 
     `deep`: None means when a quarter of an hour has passed since the last deep look.
     """
     deep_at = session.watermark.deep_at
     is_deep = deep if deep is not None else deep_at is None or not now - DEEP_EVERY < deep_at <= now
+    # before the census: in another hospital's database nobody has our patients' numbers, and every link would end
+    anchors.check(session.source.fetch, anchors=session.watermark.anchors)
     census = discovery.take_census(
         session.source.fetch,
         identifier_type_ids=session.identifier_type_ids,
