@@ -64,4 +64,5 @@ def backwards(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [("passport", "0001_initial")]
-    operations = [migrations.RunPython(forwards, backwards)]
+    # atomic=False: MySQL cannot undo DDL, so Django forbids it in a transaction there. The others wrap the migration.
+    operations = [migrations.RunPython(forwards, backwards, atomic=False)]
