@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import django_q.admin  # noqa: F401 - registers its pages, so that they can be taken away below
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.sites import NotRegistered
+from django.contrib.admin.exceptions import NotRegistered
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Case, F, IntegerField, QuerySet, Value, When
@@ -76,8 +76,8 @@ class DecisionForm(forms.Form):
         super().__init__(*args, **kwargs)
         wanted = dict.fromkeys([str(link.patient_id), *map(str, link.candidates)])
         patients = Patient.objects.in_bulk(list(wanted))
-        choices = [(str(pk), patient_facts(patient)) for pk, patient in patients.items()]
-        cast(forms.ChoiceField, self.fields["patient"]).choices = choices
+        self.candidates = [(str(pk), patient_facts(patient)) for pk, patient in patients.items()]
+        cast(forms.ChoiceField, self.fields["patient"]).choices = self.candidates
         self.fields["patient"].initial = str(link.patient_id)
 
 
@@ -182,7 +182,7 @@ class LinkAdmin(ReadOnly, _LinkAdmin):
             "why": words.link_reason(link.reason),
             "decision_form": form,
             "decisions": self._decisions(link),
-            "candidates": list(cast(forms.ChoiceField, form.fields["patient"]).choices),
+            "candidates": form.candidates,
         }
 
     def _decisions(self, link: Link) -> QuerySet[LinkDecision]:
@@ -217,7 +217,7 @@ def _replay(*, rows: QuerySet[ParkedRow], actor: User) -> tuple[int, int]:
     now = timezone.now()
     link_ids = list(rows.values_list("link", flat=True).distinct())
     hospitals = Hospital.objects.filter(parked_rows__in=rows, state=HospitalState.LIVE).distinct()
-    n_links = sum(links.mark(Link.objects.filter(pk__in=part), now=now, urgent=True) for part in links.chunks(link_ids))
+    n_links = links.mark(Link.objects.filter(pk__in=link_ids), now=now, urgent=True)
     record_event(action="parked_replayed", actor=actor, now=now, details={"n_links": n_links})
     asked = queue.request(hospitals=list(hospitals), actor=actor, trigger=SyncRun.Trigger.ADMIN, is_full=False, now=now)
     return n_links, len(asked.runs)

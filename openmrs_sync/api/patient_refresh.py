@@ -39,7 +39,7 @@ class HospitalAnswer:
 def hospitals_to_ask(*, user: User, may_read: bool) -> list[Hospital]:
     """All that are live or paused; for a doctor without access to the patient only their own."""
     if not may_read:
-        return list(Hospital.objects.filter(pk=user.hospital_id))
+        return [user.hospital] if user.hospital else []
     return list(Hospital.objects.filter(state__in=[HospitalState.LIVE, HospitalState.PAUSED]).order_by("number"))
 
 

@@ -1,6 +1,7 @@
 """/api/openmrs-sync/: start, stop and watch the sync. Admins only, but for sync-patient."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
@@ -67,7 +68,7 @@ class Initialize(AdminView):
         body, actor, now = checked(InitializeSerializer, request), caller(request), timezone.now()
         if "hospitals" in body:
             # As they came: what is wrong with an entry is said beside it, and stops no other.
-            results = loading.load(request.data["hospitals"], now, actor=actor)
+            results = loading.load(body["hospitals"], now, actor=actor)
         else:
             known = Hospital.objects.exclude(state=HospitalState.RETIRED).order_by("number")
             results = [
@@ -150,14 +151,14 @@ class SyncPatient(APIView):
         hospitals = patient_refresh.hospitals_to_ask(user=user, may_read=bool(basis))
         named = request.query_params.get("hospital")
         asked = [hospital for hospital in hospitals if named in (None, hospital.code)]
-        event = {"actor": user, "now": now, "patient_id": patient and patient.pk}
+        record = partial(record_event, actor=user, now=now, patient_id=patient.pk if patient else None)
         if not asked:
-            record_event(action="sync_patient_refused", basis="refused", **event)
+            record(action="sync_patient_refused", basis="refused")
             raise PermissionDenied("You may refresh this person from your own hospital only.")
-        record_event(action="sync_patient", basis=basis or "own_hospital", **event)
+        record(action="sync_patient", basis=basis or "own_hospital")
         answers = patient_refresh.refresh_everywhere(patient=patient, hospitals=asked, now=now)
         details = {answer.hospital: answer.as_dict() for answer in answers}
-        record_event(action="sync_patient_done", details=details, **event)
+        record(action="sync_patient_done", details=details)
         return Response(SyncPatientSerializer({"hospitals": [answer.as_dict() for answer in answers]}).data)
 
 
@@ -260,7 +261,7 @@ def tested(result: loading.LoadResult, *, actor: User, now: datetime) -> dict[st
     """The steps of one hospital's connection test. `settings` comes first: what `load` said of the entry."""
     refused = result.hospital_id is None
     said = [{"name": "settings", "result": "fail" if refused else "hint", "message": m} for m in result.messages]
-    if refused:
+    if result.hospital_id is None:
         return {"code": result.code, "ok": False, "steps": said}
     test = test_connection(hospital=Hospital.objects.get(pk=result.hospital_id), now=now, actor=actor)
     return {"code": result.code, "ok": test.is_ok, "steps": said + test.steps}
