@@ -68,7 +68,9 @@ def test_a_change_to_a_patient_names_the_fields_and_not_what_they_hold(browser: 
         "family_name": "Uwimana",
         "birth_date": "1981-03-14",
         "sex": "F",
-        **NO_INLINES, "identifiers-TOTAL_FORMS": "1", "identifiers-INITIAL_FORMS": "1",
+        **NO_INLINES,
+        "identifiers-TOTAL_FORMS": "1",
+        "identifiers-INITIAL_FORMS": "1",
         "identifiers-0-id": str(patient.identifiers.get().pk),
         "identifiers-0-patient": str(patient.pk),
     }
