@@ -56,7 +56,7 @@ HOSPITALS = {
     MODERN: ("muhazi", "Muhazi District Hospital", "2.6"),
 }
 SWITCHED_OFF = ("nyungwe", "Nyungwe Hospital")
-TIME_ZONE = "Africa/Kigali"
+TIME_ZONE, UTC_OFFSET = "Africa/Kigali", "+02:00"  # no daylight saving there
 WORDS = (
     "acacia banana bridge candle cloud coffee dance drum eagle field flute forest garden ginger harvest honey island "
     "lake lantern lemon mango market meadow morning mountain ocean orange paper pepper pigeon planet pumpkin rain "
@@ -143,21 +143,21 @@ def run(stack: contextlib.ExitStack) -> None:
     url = f"http://{LOOPBACK}:{port}"
 
     say("Making three hospitals …")
+    children = Children(place=place)
+    stack.callback(children.end)
+    children.start("web", web_command(port))  # first: loading takes it as long as the rest takes us
     people = make_people(today=dt.datetime.now(dt.UTC).date())
-    server = MariaDBServer(data_dir=place.folder / "mariadb")
+    server = MariaDBServer(data_dir=place.folder / "mariadb", extra_args=[f"--default-time-zone={UTC_OFFSET}"])
     certificate = start_server(stack, server)
     with ThreadPoolExecutor(max_workers=1) as pool:
         filling = pool.submit(fill_hospitals, server, people)
         set_up_passport(place)
+        children.start("worker", [sys.executable, "manage.py", "work"])
         reach = filling.result()
     closed_port = stack.enter_context(port_where_nobody_listens())
 
-    say("Starting web and worker …")
-    children = Children(place=place)
-    stack.callback(children.end)
-    children.start("web", web_command(port))
+    say("Reading them for the first time …")
     logins = register(url=url, people=people, hospitals=hospital_settings(reach, certificate, closed_port))
-    children.start("worker", [sys.executable, "manage.py", "work"])
     wait_for_web(url, children)
     wait_for_first_sync(children)
     doctor = start_doctor(stack, server, person_ids=reach.patients_of_doctor)
@@ -320,6 +320,7 @@ def register(*, url: str, people: Sequence[SyntheticPerson], hospitals: Sequence
     from django.utils import timezone
 
     from hospitals.loading import Outcome, load
+    from openmrs_sync.queue import enqueue_tick
     from passport.accounts import create_account
     from passport.models.accounts import Role
     from passport.registration import register_patient
@@ -340,6 +341,7 @@ def register(*, url: str, people: Sequence[SyntheticPerson], hospitals: Sequence
         )
     if refused := [result for result in load(hospitals, now, actor=admin) if result.outcome == Outcome.REFUSED]:
         raise DemoRefused(f"A hospital could not be registered: {refused[0].code}: {' '.join(refused[0].messages)}")
+    enqueue_tick()  # the worker is there already, and looks by itself only now and then
     code, _name, _version = HOSPITALS[MODERN]
     first = holders[0].national_id
     logins = [
