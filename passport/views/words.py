@@ -142,6 +142,8 @@ def category_rule(rule: str) -> str:
         return _("Because the hospital's dictionary calls it “%(name)s”.") % {"name": rest}
     if kind in {"mapping", "uuid"}:
         source, _colon, code = rest.partition(":")
+        if source == "emrapi":
+            return _("Because the hospital's software marks this question as a diagnosis.")
         return _("Because the hospital's dictionary gives it the code %(code)s of %(source)s.") % {
             "code": code,
             "source": source,
