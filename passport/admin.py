@@ -214,6 +214,8 @@ class PatientAdmin(AuditedAdmin):
         national_id, now = form.cleaned_data.get("national_id", ""), timezone.now()
         if change:
             obj.save(update_fields=[name for name in form.changed_data if name != "national_id"])
+            if {"sex", "birth_date"} & set(form.changed_data):
+                registration.judge_again(patient=obj, now=now)
             if national_id:
                 registration.add_identifier(patient=obj, national_id=national_id, actor=_actor(request), now=now)
             return

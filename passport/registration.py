@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.db.models.functions import Coalesce
 
 from passport.audit import record_event
-from passport.models import Patient, PatientIdentifier, PlaceholderNumber, User
+from passport.models import Link, Patient, PatientIdentifier, PlaceholderNumber, User
+from passport.models.links import LinkState
 from passport.models.patients import Sex
 
 if TYPE_CHECKING:
@@ -229,6 +232,12 @@ def add_identifier(*, patient: Patient, national_id: str, actor: User | None, no
         if created:
             record_event(action="identifier_added", actor=actor, now=now, patient_id=patient.pk)
     return identifier
+
+
+def judge_again(*, patient: Patient, now: dt.datetime) -> int:
+    """What speaks against a match has changed: the matcher looks at all the patient's links again. Returns how many."""
+    mine = Link.objects.filter(patient=patient, state=LinkState.LINKED)
+    return mine.update(marks=F("marks") + 1, stale_since=Coalesce("stale_since", now), next_try_at=None)
 
 
 def register_file(*, path: Path, actor: User | None, now: dt.datetime) -> FileReport:

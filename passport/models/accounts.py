@@ -69,9 +69,7 @@ class Doctor(models.Model):
     created_at = models.DateTimeField()
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["hospital", "provider_uuid"], name="passport_doctor_provider")
-        ]
+        constraints = [models.UniqueConstraint(fields=["hospital", "provider_uuid"], name="passport_doctor_provider")]
 
     def __str__(self) -> str:
         return self.name

@@ -18,8 +18,8 @@ class Link(models.Model):
     Only links in state *linked* show records: history reads ask for them first and filter records by link and patient,
     so any other state hides everything in the one commit that sets it.
 
-    Stale means `marks != fresh_marks`, or `fresh_config_version` is not the hospital's. A refresh reads `marks` before its
-    snapshot and stores that value when it is done: a mark set meanwhile is kept.
+    Stale means `marks != fresh_marks`, or `fresh_config_version` is not the hospital's. A refresh reads `marks` before
+    its snapshot and stores that value when it is done: a mark set meanwhile is kept.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -29,15 +29,9 @@ class Link(models.Model):
     person_uuid = models.CharField(max_length=38)
     patient = models.ForeignKey("passport.Patient", on_delete=models.PROTECT, related_name="links")
     state = models.CharField(max_length=10, choices=LinkState.choices)
-    reason = models.CharField(
-        max_length=40, blank=True, help_text="Why it is in this state: a word of `matcher`."
-    )
-    candidates = models.JSONField(
-        default=list, blank=True, help_text="Patient ids, when the numbers lead to several."
-    )
-    is_voided = models.BooleanField(
-        default=False, help_text="The person or patient is voided at the hospital."
-    )
+    reason = models.CharField(max_length=40, blank=True, help_text="Why it is in this state: a word of `matcher`.")
+    candidates = models.JSONField(default=list, blank=True, help_text="Patient ids, when the numbers lead to several.")
+    is_voided = models.BooleanField(default=False, help_text="The person or patient is voided at the hospital.")
     created_at = models.DateTimeField()
     state_changed_at = models.DateTimeField()
 
@@ -47,14 +41,10 @@ class Link(models.Model):
     is_urgent = models.BooleanField(default=False, help_text="Someone waits for it: goes first.")
     stale_since = models.DateTimeField(null=True, blank=True, help_text="For display only.")
     refreshed_at = models.DateTimeField(null=True, blank=True)
-    next_try_at = models.DateTimeField(
-        null=True, blank=True, help_text="Set by a failed refresh of this person."
-    )
+    next_try_at = models.DateTimeField(null=True, blank=True, help_text="Set by a failed refresh of this person.")
     n_failures = models.PositiveIntegerField(default=0)
     inflight = models.BigIntegerField(default=0, help_text="Claim token of the refresh under way.")
-    min_token = models.BigIntegerField(
-        default=0, help_text="Reads ignore records written under a smaller claim token."
-    )
+    min_token = models.BigIntegerField(default=0, help_text="Reads ignore records written under a smaller claim token.")
 
     n_source = models.PositiveIntegerField(default=0)
     n_stored = models.PositiveIntegerField(default=0)

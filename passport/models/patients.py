@@ -37,7 +37,7 @@ class Patient(models.Model):
 
 
 class PatientIdentifier(models.Model):
-    """A National ID of a patient, normalised by `registration.normalise_national_id`. One number leads to one patient."""
+    """A patient's National ID, normalised by `registration.normalise_national_id`. One number, one patient."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="identifiers")
@@ -49,7 +49,7 @@ class PatientIdentifier(models.Model):
 
 
 class PlaceholderNumber(models.Model):
-    """A number that stands for "no number" at some hospital. Kept normalised; counts as no number, refused at registration."""
+    """A number that stands for "no number" at some hospital, normalised; refused at registration."""
 
     number = models.CharField(max_length=50, unique=True)
 
@@ -62,9 +62,7 @@ class AccessGrant(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="grants")
-    doctor = models.ForeignKey(
-        "passport.User", null=True, blank=True, on_delete=models.CASCADE, related_name="grants"
-    )
+    doctor = models.ForeignKey("passport.User", null=True, blank=True, on_delete=models.CASCADE, related_name="grants")
     hospital = models.ForeignKey("hospitals.Hospital", null=True, blank=True, on_delete=models.CASCADE)
     created_at = models.DateTimeField()
     ends_at = models.DateTimeField()

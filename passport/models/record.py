@@ -34,7 +34,7 @@ class Category(models.TextChoices):
 
 
 class Record(models.Model):
-    """What one source row says, rendered: names, units and times as they are shown. Written by `openmrs_sync.writer` only."""
+    """What one source row says, rendered: names, units and times as shown. Written by `openmrs_sync.stores` only."""
 
     key = models.CharField(primary_key=True, max_length=17, db_column="_id")
     link_id = models.UUIDField()

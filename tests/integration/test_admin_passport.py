@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from passport.models import AccessGrant, AuditEvent, Patient, PatientIdentifier, PlaceholderNumber, User
-from tests.records import make_account, make_hospital, make_patient
+from passport.models import AccessGrant, AuditEvent, Link, Patient, PatientIdentifier, PlaceholderNumber, User
+from tests.records import Chart, make_account, make_hospital, make_patient
 
 pytestmark = pytest.mark.django_db
 NOW = dt.datetime.now(dt.UTC)
@@ -124,3 +124,26 @@ def test_a_doctor_does_not_enter_admin() -> None:
     client = Client()
     client.force_login(make_account(username="bob", role="doctor", hospital=make_hospital(name="H", now=NOW)))
     assert client.get("/admin/passport/patient/").status_code == 302
+
+
+def test_a_corrected_birth_date_has_the_matcher_look_at_the_links_again(browser: Client) -> None:
+    patient = make_patient(national_id=NUMBER, now=NOW)
+    chart = Chart(patient=patient, hospital=make_hospital(name="H", now=NOW), now=NOW)
+    chart.save()
+    before = Link.objects.get(patient=patient)
+    form = {
+        **{name: getattr(patient, name) for name in ("given_name", "family_name", "sex")},
+        "birth_date": "1951-03-14",
+        **NO_INLINES,
+        "identifiers-TOTAL_FORMS": "1",
+        "identifiers-INITIAL_FORMS": "1",
+        "identifiers-0-id": str(patient.identifiers.get().pk),
+        "identifiers-0-patient": str(patient.pk),
+    }
+    assert browser.post(f"/admin/passport/patient/{patient.pk}/change/", form).status_code == 302
+    assert Link.objects.get(patient=patient).marks == before.marks + 1
+
+
+def test_admins_enter_by_the_same_door_as_everyone() -> None:
+    answer = Client().get("/admin/login/?next=/admin/")
+    assert (answer.status_code, answer["Location"]) == (302, "/?next=/admin/")
