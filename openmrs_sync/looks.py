@@ -1,6 +1,7 @@
 """One look at a hospital: the census becomes links, the watch becomes marks. What was seen is saved with the marks."""
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from openmrs_sync.models import Watermark
 from openmrs_sync.rows import Head, chunks
 from openmrs_sync.session import Session
 from passport.models.links import LinkState
-from passport.registration import normalise_national_id
+from passport.registration import normalise_national_id, placeholder_numbers
 
 DEEP_EVERY = timedelta(minutes=15)
 
@@ -34,7 +35,7 @@ def look(session: Session, *, deep: bool | None, now: datetime) -> None:
         session.source.fetch,
         identifier_type_ids=session.identifier_type_ids,
         holders=session.holders,
-        normalise=normalise_national_id,
+        normalise=_without_placeholders(),
         crowd=CROWD,
         with_numbered=is_deep,
     )
@@ -54,6 +55,17 @@ def look(session: Session, *, deep: bool | None, now: datetime) -> None:
     with transaction.atomic():
         links.mark_persons(hospital=session.hospital, person_ids=seen.persons, now=now)
         Watermark.objects.filter(pk=session.hospital.pk).update(**found)
+
+
+def _without_placeholders() -> Callable[[str], str | None]:
+    """Normalises; a placeholder on the admin's list counts as no number, as one repeated character does."""
+    placeholders = placeholder_numbers()
+
+    def normalise(text: str) -> str | None:
+        number = normalise_national_id(text)
+        return None if number in placeholders else number
+
+    return normalise
 
 
 def _heads(watermark: Watermark) -> dict[str, Head]:
