@@ -359,9 +359,15 @@ def voided_obs_ids(schema: Schema) -> str:
 
 
 def changed_since(table: str, *, key: str, columns: Sequence[str]) -> str:
-    """`key` of the rows of a small table with any of these stamps at or after a moment, one parameter each."""
+    """`key` and these stamps of the rows of a small table with any of them at or after a moment, one parameter each."""
     since = " OR ".join(f"{column} >= %s" for column in columns)
-    return f"SELECT DISTINCT {key} FROM {table} WHERE {since}"
+    return f"SELECT {key}, {', '.join(columns)} FROM {table} WHERE {since}"
+
+
+def largest_stamps(table: str, *, columns: Sequence[str]) -> str:
+    """The largest of each of these stamps that is not after a moment, one parameter each."""
+    largest = ", ".join(f"MAX(CASE WHEN {column} <= %s THEN {column} END)" for column in columns)
+    return f"SELECT {largest} FROM {table}"
 
 
 def persons_of_encounters(schema: Schema, table: str, encounter_ids: Iterable[int]) -> str:

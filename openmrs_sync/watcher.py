@@ -21,8 +21,12 @@ PAGE = 20_000
 WATCHED = ("obs", "encounter", "visit", "orders", "conditions", "encounter_diagnosis", "allergy")
 #: More changed entries of one dictionary than this, and everyone is read again.
 MANY_ENTRIES = 200
-#: Stamps are looked at again from so long before the newest one seen.
+#: Stamps are looked at again from so long before the newest one seen: what commits late.
 OVERLAP = dt.timedelta(hours=2)
+#: No clock on earth is further ahead of another than this, so no stamp either.
+ANY_ZONE = dt.timedelta(hours=26)
+NOTHING_SEEN = dt.datetime(1900, 1, 1)
+LOOKED_AT = "looked_at"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -177,26 +181,32 @@ def voided_obs(fetch: Fetch, *, schema: Schema, before: bytes | None) -> tuple[s
 
 
 def stamped(fetch: Fetch, *, schema: Schema, since: Mapping[str, str]) -> tuple[set[int], dict[str, str]]:
-    """Persons behind rows of the small tables whose stamps moved, and the newest stamps seen.
+    """Persons behind rows of the small tables whose stamps moved, and what to remember for the next look.
 
-    `since`: table → ISO moment in the source's own clock. The newest stamp is bounded by the source's present time: a
-    row stamped 2099 must not put the watch to sleep.
+    `since`: table → ISO moment, the newest stamp seen there, in OpenMRS' own clock; and `LOOKED_AT` → the database
+    server's. The two may be hours apart (another zone), so the server's says only what is impossible: a row stamped
+    2099 must not put the watch to sleep. And it ends the overlap where nothing new comes.
     """
     ((source_now,),) = fetch(queries.source_now(), ())
+    latest = source_now + ANY_ZONE
+    looked_at = dt.datetime.fromisoformat(since[LOOKED_AT]) if LOOKED_AT in since else source_now
     persons: set[int] = set()
     encounters: set[int] = set()
-    newest = dict(since)
+    newest = {LOOKED_AT: source_now.isoformat(sep=" ")}
     for table, (key, leads_to) in STAMPED.items():
         columns = [column for column in STAMPS if schema.has(table, column)]
         if not columns:
             continue
         if table not in since:
-            newest[table] = source_now.isoformat(sep=" ")
-            continue
-        start = min(dt.datetime.fromisoformat(since[table]), source_now) - OVERLAP
-        rows = fetch(queries.changed_since(table, key=key, columns=columns), [start] * len(columns))
-        (persons if leads_to == "person" else encounters).update(row[0] for row in rows)
-        newest[table] = source_now.isoformat(sep=" ")
+            seen, rows = NOTHING_SEEN, fetch(queries.largest_stamps(table, columns=columns), [latest] * len(columns))
+        else:
+            seen = dt.datetime.fromisoformat(since[table])
+            start = max(min(seen, looked_at) - OVERLAP, looked_at - ANY_ZONE)
+            found = fetch(queries.changed_since(table, key=key, columns=columns), [start] * len(columns))
+            (persons if leads_to == "person" else encounters).update(row[0] for row in found)
+            rows = [row[1:] for row in found]
+        stamps = [stamp for row in rows for stamp in row if stamp is not None and stamp <= latest]
+        newest[table] = max([seen, *stamps]).isoformat(sep=" ")
     persons |= _persons_at(fetch, schema=schema, encounters=encounters)
     return persons, newest
 
