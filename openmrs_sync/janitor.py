@@ -23,8 +23,8 @@ def clean(*, hospital: Hospital, claim: HeldClaim, now: datetime) -> int:
     """
     is_old = Q(state=LinkState.ENDED, state_changed_at__lt=now - KEEP_ENDED) | ~Q(epoch=hospital.epoch)
     is_not_ours = Q(state=LinkState.UNLINKED) | is_old
-    # n_stored says whether there is anything to do
-    mine = Link.objects.filter(is_not_ours, hospital=hospital).exclude(n_source=0, n_stored=0, n_parked=0)
+    # whether there is anything to do: by the last balance, or by a refresh that never came to one
+    mine = Link.objects.filter(is_not_ours, hospital=hospital).exclude(n_source=0, n_stored=0, n_parked=0, inflight=0)
     n_cleaned = 0
     for part in chunks(mine.values_list("pk", flat=True)[:1_000], LINKS_AT_ONCE):
         with transaction.atomic():
@@ -32,6 +32,6 @@ def clean(*, hospital: Hospital, claim: HeldClaim, now: datetime) -> int:
             Record.objects.filter(link_id__in=part).delete()
             ParkedRow.objects.filter(link_id__in=part).delete()
             n_cleaned += Link.objects.filter(is_not_ours, pk__in=part).update(
-                n_source=0, n_stored=0, n_parked=0, n_unexplained=0, balance={}, fingerprint={}
+                n_source=0, n_stored=0, n_parked=0, n_unexplained=0, inflight=0, balance={}, fingerprint={}
             )
     return n_cleaned

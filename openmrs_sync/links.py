@@ -85,13 +85,19 @@ def due(*, hospital: Hospital, now: datetime, ignore_waits: bool = False) -> lis
     return list(order.values_list("pk", flat=True))
 
 
+def note_inflight(*, link_ids: Sequence[UUID], token: int) -> None:
+    """Say that records of these links are about to be written. The balance takes it back where a link is still linked;
+    on any other link it tells the janitor that something may lie there.
+    """
+    for part in chunks(link_ids):
+        Link.objects.filter(pk__in=part).update(inflight=token)
+
+
 def wait(*, link_id: UUID, now: datetime) -> None:
     """A failed person waits by itself, so that the others go on; it stays stale, listed and counted."""
     link = Link.objects.only("n_failures").get(pk=link_id)
     pause = min(FIRST_WAIT * 2 ** min(link.n_failures, 10), LONGEST_WAIT)
-    Link.objects.filter(pk=link_id).update(
-        n_failures=F("n_failures") + 1, next_try_at=now + pause, is_urgent=False, inflight=0
-    )
+    Link.objects.filter(pk=link_id).update(n_failures=F("n_failures") + 1, next_try_at=now + pause, is_urgent=False)
 
 
 # --- what a human decides ---------------------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ def refresh(session: Session, *, link_ids: Sequence[UUID]) -> Counts:
     persons = _links_to_write(session, link_ids=link_ids)
     if not persons:
         return Counts()
+    links.note_inflight(link_ids=[link.pk for link in persons.values()], token=session.claim.token)
     stored = record_store().of_links([link.pk for link in persons.values()])
     session.claim.renew()
     with session.source.snapshot():
