@@ -12,7 +12,7 @@ from openmrs_sync import links, receipts
 from openmrs_sync.models import ConceptRule
 from openmrs_sync.receipts import Receipt
 from openmrs_sync.recount import sum_ids
-from passport.models import AuditEvent, Link, LinkDecision, Record
+from passport.models import AuditEvent, Link, LinkDecision, PlaceholderNumber, Record
 from tests.integration import world
 from tests.integration.world import Site
 
@@ -294,6 +294,8 @@ def test_each_patient_is_counted_in_the_first_that_fits(kigali: Site) -> None:
     apart = kigali.add_holder("1199080012345674")  # unlinked
     hospital.add_person(national_id="1199080012345675")  # unmatched
     hospital.add_person(national_id="0000000000000000")  # a placeholder: without
+    PlaceholderNumber.objects.create(number="1199080099999999")
+    hospital.add_person(national_id="1199080099999999")  # one on the admin's list: without
     hospital.add_person()  # without
     hospital.add_person(is_patient=False)  # no patient
     kigali.sync()
@@ -312,7 +314,7 @@ def test_each_patient_is_counted_in_the_first_that_fits(kigali: Site) -> None:
         "unlinked": 1,
         "held": 1,
         "linked": 1,
-        "without_national_id": 2,
+        "without_national_id": 3,
         "unmatched": 1,
     }
     assert world.verified(kigali.hospital).persons == expected

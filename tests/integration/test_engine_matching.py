@@ -1,0 +1,358 @@
+"""Who at a hospital is whom, and when that changes: late numbers, wrong numbers, decisions, two hospitals alike."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from openmrs_sync import enricher, links, refresh
+from openmrs_sync.models import ParkedRow
+from passport.models import Doctor, Link, LinkDecision, Patient, PlaceholderNumber, Record, User
+from passport.models.links import LinkState
+from tests.integration import world
+from tests.integration.world import Site
+from tests.openmrs.server import MariaDBServer
+
+pytestmark = [pytest.mark.django_db, pytest.mark.integration]
+
+ALICE, BOB, CAROL = "1199080012345678", "1198570087654321", "1197770011223344"
+
+
+def seen(site: Site, person: int, *values: float) -> list[int]:
+    encounter = site.pretend.add_encounter(person)
+    return [site.pretend.add_obs(person, "weight", value, encounter=encounter) for value in values]
+
+
+def admin() -> User:
+    return User.objects.create_user("ada", password=None, role="admin")
+
+
+def decide(link: Link, verdict: str) -> LinkDecision:
+    return links.decide(link=link, verdict=verdict, actor=admin(), now=timezone.now())
+
+
+# ------------------------------------------------------------------------------------------------ late
+
+
+def test_who_registers_late_gets_the_whole_history_at_the_next_look(kigali: Site) -> None:
+    """T46"""
+    person = kigali.pretend.add_person(national_id=ALICE)
+    encounter = kigali.pretend.add_encounter(person)
+    with kigali.pretend.bulk():
+        for n in range(12_000):
+            kigali.pretend.add_obs(person, "pulse", 60.0 + n % 40, encounter=encounter)
+    kigali.sync()
+    assert not Record.objects.exists()
+    assert not Link.objects.exists(), "who holds no passport is counted, not stored"
+    world.register(ALICE)
+    run = kigali.sync(deep=False)
+    assert (run.n_created, len(kigali.values())) == (12_001, 12_000)
+
+
+def test_a_number_typed_in_late_at_the_hospital_brings_the_whole_history(kigali: Site) -> None:
+    """T47"""
+    world.register(ALICE)
+    person = kigali.pretend.add_person()
+    seen(kigali, person, 60.0, 61.0)
+    kigali.sync()
+    assert not Record.objects.exists()
+    kigali.pretend.add_identifier(person, " 1-1990 8001 2345 678 ")
+    kigali.sync(deep=False)
+    assert sorted(kigali.values().values()) == ["60", "61"]
+
+
+def test_a_number_that_is_no_preferred_one_and_one_of_another_type_are_told_apart(kigali: Site) -> None:
+    world.register(ALICE)
+    person = kigali.pretend.add_person()
+    seen(kigali, person, 60.0)
+    kigali.pretend.add_identifier(person, ALICE, type="Old Identification Number")
+    kigali.sync()
+    assert not Link.objects.exists()
+
+
+# ------------------------------------------------------------------------------------------------ wrong
+
+
+def test_a_contradiction_is_held_and_nothing_is_stored(kigali: Site) -> None:
+    """T26, T29"""
+    world.register(ALICE, sex="M", birth_date=dt.date(1990, 1, 1))
+    seen(kigali, kigali.pretend.add_person(national_id=ALICE, sex="F"), 60.0)
+    world.register(BOB, birth_date=dt.date(1985, 1, 1))
+    seen(kigali, kigali.pretend.add_person(national_id=BOB, birth_date=dt.date(1990, 1, 1)), 61.0)
+    kigali.sync()
+    assert sorted(Link.objects.values_list("state", "reason")) == [
+        ("held", "birth_year_differs"),
+        ("held", "sex_differs"),
+    ]
+    assert not Record.objects.exists()
+
+
+def test_a_person_whose_numbers_lead_to_two_patients_is_held(kigali: Site) -> None:
+    """T26"""
+    person = kigali.add_holder(ALICE)
+    world.register(BOB)
+    kigali.pretend.add_identifier(person, BOB)
+    kigali.sync()
+    assert list(Link.objects.values_list("state", "reason")) == [("held", "two_patients")]
+
+
+def test_a_number_on_five_persons_is_held_and_a_placeholder_is_none(kigali: Site) -> None:
+    """T49"""
+    for number in (ALICE, BOB):
+        world.register(number)
+        for _ in range(5):
+            kigali.pretend.add_person(national_id=number)
+    PlaceholderNumber.objects.create(number=BOB)
+    kigali.sync()
+    assert list(Link.objects.values_list("state", "reason")) == [("held", "crowded_number")] * 5
+
+
+def test_a_crowd_that_gathers_later_hides_who_was_linked(kigali: Site) -> None:
+    """T49"""
+    person = kigali.add_holder(ALICE)
+    seen(kigali, person, 60.0)
+    kigali.sync()
+    for _ in range(4):
+        kigali.pretend.add_person(national_id=ALICE)
+    kigali.sync(deep=False)
+    assert not world.shown(kigali.hospital)
+
+
+# ------------------------------------------------------------------------------------------------ one patient, many
+
+
+def test_two_persons_of_one_hospital_may_be_one_patient(kigali: Site) -> None:
+    """T29, T86: refreshing one withdraws nothing of the other."""
+    first = kigali.add_holder(ALICE)
+    second = kigali.pretend.add_person(national_id=ALICE)
+    seen(kigali, first, 60.0)
+    seen(kigali, second, 61.0)
+    kigali.sync()
+    seen(kigali, second, 62.0)
+    kigali.sync(deep=False)
+    patient = Patient.objects.get()
+    mine = [record.value for (table, _), record in world.shown(kigali.hospital, patient).items() if table == "obs"]
+    assert sorted(mine) == ["60", "61", "62"]
+
+
+def test_two_hospitals_cloned_from_one_template_do_not_collide(
+    mariadb: MariaDBServer, sources_on_loopback: None
+) -> None:
+    """T34, T35, T50: the same ids, the same uuids, the same provider; two histories, two doctors."""
+    sites = [
+        world.open_site(mariadb, database, "2.6", number=number, seed="template")
+        for number, database in enumerate(("clone_one", "clone_two"), start=1)
+    ]
+    for weight, site in zip((60.0, 70.0), sites, strict=True):
+        seen(site, site.add_holder(ALICE), weight)
+        site.sync()
+    one, two = (world.shown(site.hospital) for site in sites)
+    assert one.keys() == two.keys()
+    assert {key: found.source_uuid for key, found in one.items()} == {
+        key: found.source_uuid for key, found in two.items()
+    }
+    assert [list(site.values().values()) for site in sites] == [["60"], ["70"]]
+    doctors = Doctor.objects.values_list("provider_uuid", flat=True)
+    assert (len(doctors), len(set(doctors))) == (2, 1)
+    assert Patient.objects.count() == 1
+    sites[0].pretend.void_obs(next(iter(sites[0].values())))
+    sites[0].sync()
+    assert [list(site.values().values()) for site in sites] == [[], ["70"]]
+
+
+# ------------------------------------------------------------------------------------------------ numbers move
+
+
+def test_a_number_moved_to_another_person_takes_the_passport_there(kigali: Site) -> None:
+    """T92: nothing of the first is shown from the first look on."""
+    first = kigali.add_holder(ALICE)
+    second = kigali.pretend.add_person()
+    seen(kigali, first, 60.0)
+    seen(kigali, second, 61.0)
+    kigali.sync()
+    kigali.pretend.move_identifier(kigali.pretend.identifiers_of(first)[0], second)
+    kigali.sync(deep=False)
+    assert list(kigali.values().values()) == ["61"]
+    assert world.link_of(kigali.hospital, first).state == LinkState.ENDED
+
+
+def test_a_mistyped_number_hides_the_history_and_its_correction_brings_it_back(kigali: Site) -> None:
+    person = kigali.add_holder(ALICE)
+    (weight,) = seen(kigali, person, 60.0)
+    kigali.sync()
+    identifier = kigali.pretend.identifiers_of(person)[0]
+    kigali.pretend.change_identifier(identifier, "1199080012345679")
+    kigali.sync(deep=False)
+    assert not world.shown(kigali.hospital)
+    assert world.link_of(kigali.hospital, person).reason == "no_number"
+    kigali.pretend.change_identifier(identifier, ALICE)
+    kigali.sync(deep=False)
+    assert kigali.values() == {weight: "60"}
+
+
+def test_a_number_corrected_to_another_holders_gives_that_one_the_history(kigali: Site) -> None:
+    """T92: not a row at the source has changed but the number."""
+    person = kigali.add_holder(ALICE)
+    alice, bob = Patient.objects.get(), world.register(BOB)
+    (weight,) = seen(kigali, person, 60.0)
+    kigali.sync()
+    kigali.pretend.change_identifier(kigali.pretend.identifiers_of(person)[0], BOB)
+    kigali.sync(deep=False)
+    assert not world.shown(kigali.hospital, alice)
+    assert ("obs", weight) in world.shown(kigali.hospital, bob)
+    assert world.verified(kigali.hospital).is_well
+
+
+def test_a_number_that_moves_while_a_batch_is_read_is_not_written(
+    kigali: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T92: identity is judged by what the same snapshot says."""
+    person = kigali.add_holder(ALICE)
+    seen(kigali, person, 60.0)
+    choose = refresh._links_to_write
+
+    def move_then_choose(session: Any, **options: Any) -> Any:
+        for identifier in kigali.pretend.identifiers_of(person):
+            kigali.pretend.void_identifier(identifier)
+        return choose(session, **options)
+
+    monkeypatch.setattr(refresh, "_links_to_write", move_then_choose)
+    kigali.sync()
+    assert not Record.objects.exists()
+    assert world.link_of(kigali.hospital, person).state == LinkState.ENDED
+
+
+def test_a_person_id_used_again_for_somebody_else_shows_nothing_of_either(kigali: Site) -> None:
+    """T92, T32"""
+    seen(kigali, kigali.pretend.add_person(national_id=CAROL), 50.0)
+    person = kigali.add_holder(ALICE)
+    seen(kigali, person, 60.0)
+    kigali.sync()
+    kigali.pretend.purge_patient(person)
+    again = kigali.pretend.add_person(person_id=person, given="Somebody", family="Else")
+    seen(kigali, again, 99.0)
+    kigali.sync(deep=False)
+    assert again == person
+    assert not world.shown(kigali.hospital)
+
+
+def test_a_person_id_used_again_by_another_holder_shows_only_the_new_ones_rows(kigali: Site) -> None:
+    """T92"""
+    seen(kigali, kigali.add_holder(CAROL), *range(50, 75))  # older rows, by which the database is known
+    person = kigali.add_holder(ALICE)
+    (old,) = seen(kigali, person, 60.0)
+    kigali.sync()
+    kigali.pretend.purge_patient(person)
+    bob = world.register(BOB)
+    kigali.pretend.add_person(person_id=person, national_id=BOB)
+    encounter = kigali.pretend.add_encounter(person)
+    kigali.pretend.add_obs(person, "weight", 99.0, encounter=encounter, obs_id=old)
+    kigali.sync()
+    assert kigali.values()[old] == "99"
+    assert {found.value for found in world.shown(kigali.hospital, bob).values() if found.table == "obs"} == {"99"}
+
+
+def test_a_purged_patient_is_hidden(kigali: Site) -> None:
+    seen(kigali, kigali.pretend.add_person(national_id=CAROL), 50.0)
+    person = kigali.add_holder(ALICE)
+    seen(kigali, person, 60.0)
+    kigali.sync()
+    kigali.pretend.purge_patient(person)
+    kigali.sync(deep=False)
+    assert not world.shown(kigali.hospital)
+    assert world.verified(kigali.hospital).is_well
+
+
+# ------------------------------------------------------------------------------------------------ what a human decides
+
+
+def test_unlinking_hides_everything_in_that_commit_and_stays(kigali: Site) -> None:
+    """T27"""
+    person = kigali.add_holder(ALICE)
+    seen(kigali, person, 60.0)
+    kigali.sync()
+    decide(world.link_of(kigali.hospital, person), "different")
+    assert not world.shown(kigali.hospital)
+    seen(kigali, person, 61.0)
+    for options in ({}, {"deep": False}, {"full": True}):
+        kigali.sync(**options)
+        assert not world.shown(kigali.hospital)
+    assert world.link_of(kigali.hospital, person).state == LinkState.UNLINKED
+    assert not Record.objects.exists(), "cleaned up by and by"
+    assert not ParkedRow.objects.exists()
+
+
+def test_a_held_match_that_a_human_confirms_is_read(kigali: Site) -> None:
+    world.register(ALICE, sex="M")
+    person = kigali.pretend.add_person(national_id=ALICE, sex="F")
+    seen(kigali, person, 60.0)
+    kigali.sync()
+    decision = decide(world.link_of(kigali.hospital, person), "same")
+    kigali.sync(deep=False)
+    assert list(kigali.values().values()) == ["60"]
+    links.undo_decision(decision=decision, actor=User.objects.get(), now=timezone.now())
+    assert not world.shown(kigali.hospital)
+    kigali.sync(deep=False)
+    assert world.link_of(kigali.hospital, person).state == LinkState.HELD
+
+
+def test_unlinked_while_a_batch_is_written_nothing_is_shown_from_that_commit_on(
+    kigali: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T87"""
+    person = kigali.add_holder(ALICE)
+    seen(kigali, person, 60.0)
+    render = enricher.render
+
+    def decide_then_render(*arguments: Any, **options: Any) -> Any:
+        if not LinkDecision.objects.exists():
+            decide(world.link_of(kigali.hospital, person), "different")
+        return render(*arguments, **options)
+
+    monkeypatch.setattr(enricher, "render", decide_then_render)
+    kigali.sync()
+    assert not world.shown(kigali.hospital)
+    assert world.link_of(kigali.hospital, person).state == LinkState.UNLINKED
+    kigali.sync()
+    assert not world.shown(kigali.hospital)
+    assert not Record.objects.exists()
+
+
+def test_a_mark_set_while_the_refresh_runs_is_kept(kigali: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T71, T84"""
+    person = kigali.add_holder(ALICE)
+    seen(kigali, person, 60.0)
+    render, later = enricher.render, []
+
+    def write_then_render(*arguments: Any, **options: Any) -> Any:
+        if not later:
+            later.extend(seen(kigali, person, 61.0))
+            links.mark_all(hospital=kigali.hospital, now=timezone.now())
+        return render(*arguments, **options)
+
+    monkeypatch.setattr(enricher, "render", write_then_render)
+    kigali.sync()
+    link = world.link_of(kigali.hospital, person)
+    assert (link.marks - link.fresh_marks, later[0] in kigali.values()) == (1, False)
+    kigali.sync(deep=False)
+    assert kigali.values()[later[0]] == "61"
+
+
+def test_settings_changed_while_a_batch_runs_hold_for_every_record_after_the_next_sync(
+    kigali: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T88"""
+    seen(kigali, kigali.add_holder(ALICE), 60.0)
+    render = enricher.render
+
+    def move_then_render(*arguments: Any, **options: Any) -> Any:
+        type(kigali.hospital).objects.filter(config_version=1).update(time_zone="Asia/Tokyo", config_version=2)
+        return render(*arguments, **options)
+
+    monkeypatch.setattr(enricher, "render", move_then_render)
+    kigali.sync()
+    kigali.sync(deep=False)
+    for found in world.shown(kigali.hospital).values():
+        local = dt.datetime.fromisoformat(found.at_local or "").replace(tzinfo=dt.timezone(dt.timedelta(hours=9)))
+        assert found.order_at == local.timestamp()
