@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -79,22 +79,27 @@ def sync_hospital(
     run = run or SyncRun.objects.create(
         hospital=hospital, trigger=trigger, status=SyncRun.Status.RUNNING, started_at=now, is_full=full
     )
-    counts, message = Counts(), ""
+    waits_count = trigger in {SyncRun.Trigger.SCHEDULE, SyncRun.Trigger.WATCH}
+
+    def work(session: Session, counts: Counts) -> None:
+        _run(session, counts, full=full, deep=deep, until=until, waits_count=waits_count)
+
+    run = _attempt(run, work, clock=clock)
+    if run.status == SyncRun.Status.OK:
+        claims.note_success(hospital=hospital, started_at=now)
+    return run
+
+
+def _attempt(run: SyncRun, work: Callable[[Session, Counts], None], *, clock: claims.Clock) -> SyncRun:
+    """Claim the hospital, open it, do the work, and end the run with what came of it. Never raises."""
+    counts, hospital = Counts(), run.hospital
     try:
         with claims.claim(hospital=hospital, clock=clock) as claim:
             SyncRun.objects.filter(pk=run.pk).update(token=claim.token)
-            claims.note_try(hospital=hospital, now=now)
-            with open_hospital(hospital) as source:
-                try:
-                    session = open_session(source=source, claim=claim)
-                    waits_count = trigger in {SyncRun.Trigger.SCHEDULE, SyncRun.Trigger.WATCH}
-                    _run(session, counts, full=full, deep=deep, until=until, waits_count=waits_count)
-                    if session.n_set_aside:
-                        message = (
-                            f"{session.n_set_aside} persons could not be read; they are tried again by themselves."
-                        )
-                finally:
-                    run.n_source_rows, run.source_seconds = source.n_rows, source.seconds
+            if run.trigger != SyncRun.Trigger.PATIENT:
+                # before the hospital is contacted: a try is a try when nobody answers, too
+                claims.note_try(hospital=hospital, now=clock.start)
+            message = _work_at_source(run, claim, work, counts)
     except ClaimBusy as busy:
         return _finished(run, counts, clock, status=SyncRun.Status.BUSY, message=str(busy))
     except SourceWentQuiet as quiet:
@@ -108,8 +113,22 @@ def sync_hospital(
         claims.note_failure(hospital=hospital, kind="internal", is_transient=True, now=clock.now())
         message = "Something in Patient Passport failed. The worker's log names it; please report it. Nothing was lost."
         return _finished(run, counts, clock, status=SyncRun.Status.FAILED, error_kind="internal", message=message)
-    claims.note_success(hospital=hospital, started_at=now)
     return _finished(run, counts, clock, status=SyncRun.Status.OK, message=message)
+
+
+def _work_at_source(
+    run: SyncRun, claim: claims.HeldClaim, work: Callable[[Session, Counts], None], counts: Counts
+) -> str:
+    """Do the work in an open session; returns what the admin should know of a run that went well."""
+    with open_hospital(run.hospital) as source:
+        try:
+            session = open_session(source=source, claim=claim)
+            work(session, counts)
+        finally:
+            run.n_source_rows, run.source_seconds = source.n_rows, source.seconds
+    if not session.n_set_aside:
+        return ""
+    return f"{session.n_set_aside} persons could not be read; they are tried again by themselves."
 
 
 def _run(
@@ -206,12 +225,10 @@ def _finished(
     run.finished_at, run.seconds = clock.now(), clock.elapsed()
     for name in Counts.__slots__:
         setattr(run, name, getattr(counts, name))
-    run.save(
-        update_fields=[
-            *("status", "error_kind", "message", "finished_at", "seconds", "n_source_rows", "source_seconds"),
-            *Counts.__slots__,
-        ]
-    )
+    fields = ("status", "error_kind", "message", "finished_at", "seconds", "n_source_rows", "source_seconds")
+    # a worker that wakes up late must not overwrite the word of whoever ended its run
+    under_way = SyncRun.objects.filter(pk=run.pk, status__in=[SyncRun.Status.QUEUED, SyncRun.Status.RUNNING])
+    under_way.update(**{name: getattr(run, name) for name in (*fields, *Counts.__slots__)})
     return run
 
 
@@ -224,39 +241,34 @@ def refresh_patient(
     """Look for this patient at this hospital and read what is there, now. Never raises for the hospital's failure."""
     if not hospital.is_live:
         return PatientRefresh(status="disabled")
-    clock, counts = claims.Clock.at(now), Counts()
+    clock = claims.Clock.at(now)
     run = SyncRun.objects.create(
         hospital=hospital, trigger=SyncRun.Trigger.PATIENT, status=SyncRun.Status.RUNNING, started_at=now
     )
-    try:
-        with claims.claim(hospital=hospital, clock=clock) as claim, open_hospital(hospital) as source:
-            session = open_session(source=source, claim=claim)
-            looks.look(session, deep=False, now=clock.now())
-            links.mark_patient(patient=patient, hospital=hospital, now=clock.now())
-            mine = links.linked(session.hospital).filter(patient=patient)
-            ids = list(mine.values_list("pk", flat=True))
-            is_whole = _refresh_all(session, counts, link_ids=ids, until=until)
-    except ClaimBusy as busy:
-        _finished(run, counts, clock, status=SyncRun.Status.BUSY, message=str(busy))
-        return PatientRefresh(status="busy")
-    except (SourceError, SyncError) as error:
-        claims.note_failure(hospital=hospital, kind=error.kind, is_transient=error.is_transient, now=clock.now())
-        kind = None if error.kind == "quiet" else error.kind
-        status = SyncRun.Status.QUIET if kind is None else SyncRun.Status.FAILED
-        _finished(run, counts, clock, status=status, error_kind=kind, message=str(error))
-        return PatientRefresh(status="unreachable" if error.kind == "unreachable" else "failed")
-    _finished(run, counts, clock, status=SyncRun.Status.OK)
-    if not ids:
-        is_held = links.current(hospital).filter(patient=patient, state=LinkState.HELD).exists()
-        return PatientRefresh(status="held" if is_held else "not_found")
+
+    def work(session: Session, counts: Counts) -> None:
+        looks.look(session, deep=False, now=clock.now())
+        links.mark_patient(patient=patient, hospital=hospital, now=clock.now())
+        mine = links.linked(session.hospital).filter(patient=patient)
+        if not _refresh_all(session, counts, link_ids=list(mine.values_list("pk", flat=True)), until=until):
+            raise PersonFailed("Not everything could be read in the time that was given. Try again in a moment.")
+
+    run = _attempt(run, work, clock=clock)
+    if run.status != SyncRun.Status.OK:
+        is_told = run.status == SyncRun.Status.BUSY or run.error_kind == "unreachable"
+        told = "busy" if run.status == SyncRun.Status.BUSY else "unreachable"
+        return PatientRefresh(status=told if is_told else "failed")
+    states = set(links.current(hospital).filter(patient=patient).values_list("state", flat=True))
+    if LinkState.LINKED not in states:
+        return PatientRefresh(status="held" if LinkState.HELD in states else "not_found")
     return PatientRefresh(
-        status="ok" if is_whole else "failed",
-        n_created=counts.n_created,
-        n_updated=counts.n_updated,
-        n_withdrawn=counts.n_withdrawn,
-        n_unchanged=counts.n_unchanged,
-        n_parked=counts.n_parked,
-        n_excluded=counts.n_excluded,
+        status="ok",
+        n_created=run.n_created,
+        n_updated=run.n_updated,
+        n_withdrawn=run.n_withdrawn,
+        n_unchanged=run.n_unchanged,
+        n_parked=run.n_parked,
+        n_excluded=run.n_excluded,
     )
 
 
