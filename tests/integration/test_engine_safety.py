@@ -4,10 +4,12 @@ import datetime as dt
 import io
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
@@ -337,6 +339,63 @@ def test_a_crash_in_the_middle_of_a_batch_loses_nothing(kigali: Site, monkeypatc
     run = kigali.sync(deep=False)
     assert (run.n_created, run.n_unchanged) == (0, 3)
     assert world.verified(kigali.hospital).is_well
+
+
+class Killed(BaseException):
+    """What a worker that is killed does not survive."""
+
+
+def kill_at_write(n: int) -> Callable[..., Any]:
+    """For connection.execute_wrapper(): the n-th statement that would change our store ends the worker instead."""
+    left = [n]
+
+    def execute(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.lstrip().split(None, 1)[0] in ("INSERT", "UPDATE", "DELETE"):
+            left[0] -= 1
+            if not left[0]:
+                raise Killed
+        return run(sql, params, many, context)
+
+    return execute
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_killed_at_every_single_write_the_engine_ends_where_it_would_have_ended(kigali: Site) -> None:
+    """T6, T13, T31"""
+    hospital, person = kigali.pretend, kigali.add_holder(ALICE)
+    other = kigali.add_holder(BOB)
+    weights = seen(kigali, person, 60.0, 61.0, 62.0)
+    moved = hospital.add_encounter(person)
+    hospital.add_obs(person, "pulse", 80.0, encounter=moved)
+    kigali.sync()
+    # what the killed runs have to carry over: an edit, a void, a purge, a moved encounter, a parked row, a new number
+    edited = hospital.edit_obs(weights[0], 70.0)
+    hospital.void_obs(weights[1])
+    hospital.purge_obs(weights[2])
+    hospital.move_encounter(moved, other)
+    empty = hospital.add_obs(person, "note")
+    seen(kigali, kigali.add_holder(CAROL), 90.0)
+
+    for n in range(1, 400):
+        try:
+            with connection.execute_wrapper(kill_at_write(n)):
+                world.sync(kigali.hospital)
+        except Killed:
+            Claim.objects.update(lease_until=timezone.now() - dt.timedelta(seconds=1))
+        else:
+            break
+    assert 10 < n < 399
+    kigali.sync()
+
+    assert kigali.values()[edited] == "70"
+    assert sorted(kigali.values().values()) == ["70", "80", "90"]
+    assert list(ParkedRow.objects.values_list("source_id", flat=True)) == [empty]
+    assert world.verified(kigali.hospital).is_well
+    assert world.nothing_changed(kigali.sync(full=True))
+    fresh = world.live_hospital(hospital.server, "kigali", number=2, code="fresh")
+    world.synced(fresh)
+    assert world.as_values(world.shown(kigali.hospital)) == world.as_values(world.shown(fresh))
 
 
 # ------------------------------------------------------------------------------------------------ odd rows

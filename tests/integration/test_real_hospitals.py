@@ -19,7 +19,12 @@ from tests.integration import world
 from tests.openmrs import real
 from tests.openmrs.server import MariaDBServer
 
-pytestmark = [pytest.mark.django_db, pytest.mark.integration, pytest.mark.usefixtures("sources_on_loopback")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.integration,
+    pytest.mark.real,
+    pytest.mark.usefixtures("sources_on_loopback"),
+]
 
 #: Obs of linked patients that hang on another patient's encounter, or hold nothing: parked, one by one.
 PARKABLE = {"encounter_of_another_patient", "no_value"}
@@ -174,6 +179,7 @@ def test_a_real_hospital_is_read_completely_and_a_second_sync_changes_nothing(
 # ------------------------------------------------------------------------------------------------ all together
 
 
+@pytest.mark.slow
 def test_six_real_hospitals_share_one_passport(mariadb: MariaDBServer, real_dumps: Path) -> None:
     """T34, T35, T50: same ids, same uuids, same providers; nothing collides."""
     hospitals = {name: enter(mariadb, name, number=number) for number, name in enumerate(real.DEMOS, start=1)}
@@ -195,6 +201,7 @@ def test_six_real_hospitals_share_one_passport(mariadb: MariaDBServer, real_dump
 # ------------------------------------------------------------------------------------------------ three moments
 
 
+@pytest.mark.slow
 def test_a_hospital_that_lives_on_between_syncs_is_read_as_if_for_the_first_time(
     mariadb: MariaDBServer, real_dumps: Path
 ) -> None:
@@ -229,6 +236,7 @@ def assert_equal(one: dict[Any, dict[str, Any]], other: dict[Any, dict[str, Any]
     assert not wrong, dict(list(wrong.items())[:5])
 
 
+@pytest.mark.slow
 def test_a_change_between_two_moments_is_found_without_a_full_sync(mariadb: MariaDBServer, real_dumps: Path) -> None:
     """T69, T82: the deep look alone, without the sweep, finds all that changed between two real snapshots."""
     database = load(mariadb, "bahmni-t0", "bahmni_watched")
