@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from openmrs_sync.enricher.values import Bounds, Moments
+from openmrs_sync.enricher.values import Bounds, Moments, details_json
 from openmrs_sync.rows import UNDATED, Categorise, Concept, Dictionaries, EncounterRow, ObsRow, SourceBatch
 
 EMRAPI = "org.openmrs.module.emrapi"
@@ -28,10 +28,11 @@ NOWHERE = Event(None, False, None, "", "", "", (None, UNDATED))
 
 
 class Group(NamedTuple):
-    """The groups above an obs: the outermost one, and whether any of them is voided."""
+    """The groups above an obs: the outermost one, whether any of them is voided, and the details that name it."""
 
     root_id: int
     is_dead: bool
+    details: str  # JSON: {"group": the outermost one's concept}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +107,9 @@ class Locations(dict[int, str]):
 class Groups(dict[int, Group]):
     """obs_group_id → Group. A group that does not exist is its own root and voids nothing."""
 
-    def __init__(self, batch: SourceBatch) -> None:
+    def __init__(self, batch: SourceBatch, dictionaries: Dictionaries) -> None:
         super().__init__()
+        self._dictionaries = dictionaries
         self._own: dict[int, ObsRow] = {row.obs_id: row for row in batch.obs if row.obs_id in batch.group_parents}
         self._others = batch.other_parents.get("obs", {})
 
@@ -123,7 +125,9 @@ class Groups(dict[int, Group]):
                 is_dead, above = is_dead or bool(other.voided), other.parent_id
             else:
                 above = None
-        group = self[group_id] = Group(root_id, is_dead)
+        root = self._own.get(root_id)
+        name = self._dictionaries.concept(root.concept_id).name if root else None
+        group = self[group_id] = Group(root_id, is_dead, details_json({"group": name}))
         return group
 
 
@@ -139,7 +143,7 @@ class Context:
         self.questions = Questions(dictionaries, categorise)
         self.coded_values = CodedValues(dictionaries)
         self.locations = Locations(dictionaries)
-        self.groups = Groups(batch)
+        self.groups = Groups(batch, dictionaries)
         self.group_parents = batch.group_parents
         self.obs_ranges = batch.obs_ranges
         self.dead_persons = frozenset(person_id for person_id, person in batch.persons.items() if person.is_voided)

@@ -1,5 +1,6 @@
 """obs → records. Nearly all rows are here, so this loop counts: what rows share is looked up, not made again."""
 
+import json
 from collections.abc import Callable, Collection, Mapping
 
 from openmrs_sync.enricher.context import NOWHERE, Context, Question
@@ -40,9 +41,9 @@ def obs_renderer(
             return "voided"
         obs_id, uuid, person_id, concept_id, encounter_id, _, obs_datetime, location_id, group_id = row[:9]
         patient_id, is_dead, visit_id, provider, provider_uuid, location, _ = encounters.get(encounter_id, NOWHERE)
-        root_id = None
+        root_id, plain_details = None, "{}"
         if group_id is not None:
-            root_id, is_group_dead = groups[group_id]
+            root_id, is_group_dead, plain_details = groups[group_id]
             is_dead = is_dead or is_group_dead
         if is_dead or person_id in dead_persons:
             return "parent_voided"
@@ -90,7 +91,7 @@ def obs_renderer(
             provider_uuid,
             location if location_id is None else locations[location_id],
             moments[row[22]][0],
-            "{}" if row[18:21] in PLAIN and not note.details else _details(row, note),
+            plain_details if row[18:21] in PLAIN and not note.details else _details(row, note, plain_details),
         )
         return new_record(RecordRow, record)
 
@@ -167,7 +168,7 @@ def measurer(context: Context) -> Callable[[ObsRow, Question, float | None], Mea
     return measure
 
 
-def _details(row: ObsRow, note: Note) -> str:
+def _details(row: ObsRow, note: Note, plain_details: str) -> str:
     comments, status, interpretation = row[18:21]
     is_told = not interpretation or interpretation.upper() in INTERPRETATIONS
     return details_json(
@@ -175,6 +176,7 @@ def _details(row: ObsRow, note: Note) -> str:
             "comments": comments,
             "status": status.lower() if status and status != "FINAL" else None,
             "interpretation": None if is_told else str(interpretation).lower().replace("_", " "),
+            **json.loads(plain_details),
             **dict(note.details),
         }
     )

@@ -229,6 +229,7 @@ class Panel:
 
     is_group: bool
     lines: Sequence[Line]
+    title: str = ""  # what the hospital calls the outermost group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +296,7 @@ def _panels(blocks: Sequence[Block], *, make: Callable[[Entry], Line]) -> Iterat
         if loose:
             yield Panel(is_group=False, lines=loose)
             loose = []
-        yield Panel(is_group=True, lines=lines)
+        title = str(block.entries[0].record.details.get("group", ""))
+        yield Panel(is_group=True, lines=lines, title=title)
     if loose:
         yield Panel(is_group=False, lines=loose)

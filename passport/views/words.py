@@ -212,6 +212,7 @@ def look_words(look: Look, *, now: dt.datetime) -> LookWords:
 
 #: Keys of `Record.details` as the enricher writes them.
 DETAILS: Words = {
+    "group": gettext_lazy("Entered under"),
     "clinical_status": gettext_lazy("State"),
     "verification_status": gettext_lazy("How sure"),
     "diagnosis_status": gettext_lazy("State of the diagnosis"),

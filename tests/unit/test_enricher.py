@@ -316,6 +316,7 @@ def test_a_group_without_value_is_excluded_and_its_members_name_the_outermost_gr
 
     assert left_out(rendered) == [(1, "group_without_value"), (2, "group_without_value")]
     assert [record.group_id for record in rendered.records] == [1]
+    assert "group" in json.loads(rendered.records[0].details)
 
 
 def test_a_group_whose_members_are_all_voided_is_still_a_group() -> None:
