@@ -212,7 +212,7 @@ def _read_links(hospital: Hospital, link_ids: Iterable[UUID]) -> list[Link]:
     """Of these the ones that are linked now."""
     wanted = [
         *("person_id", "patient_id", "marks", "fresh_marks", "fresh_config_version"),
-        *("refreshed_at", "n_unexplained"),
+        *("refreshed_at", "n_unexplained", "min_token"),
     ]
     return list(links.linked(hospital).filter(pk__in=list(link_ids)).only(*wanted))
 
@@ -228,7 +228,7 @@ def _compare_sums(asked: _Asked, *, hospital: Hospital, link_ids: Sequence[UUID]
     """Add the links whose counts and sums of ids agree; return the others."""
     mine = _read_links(hospital, link_ids)
     there = _ask(asked, mine)
-    ours = recount.sum_ours({link.pk: link.patient_id for link in mine})
+    ours = recount.sum_ours(mine)
     differing = []
     for link in mine:
         rows = {table: there[link.person_id, table] for table in TABLES}
@@ -263,7 +263,7 @@ def _compare_rows(asked: _Asked, *, hospital: Hospital, link_ids: Sequence[UUID]
     mine = _read_links(hospital, link_ids)
     there = _ask(asked, mine)
     for link in mine:
-        ids = recount.ids_of(link.pk, patient_id=link.patient_id)
+        ids = recount.ids_of(link)
         is_marked = _is_marked(link, config_version=asked.config_version)
         for table in TABLES:
             stored, parked = ids[table]

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from django.db.models import BigIntegerField, Count, ExpressionWrapper, F, QuerySet, Sum
+from django.db.models import BigIntegerField, Count, ExpressionWrapper, F, Q, QuerySet, Sum
 
 from openmrs_sync import receipt_queries
 from openmrs_sync.models import ParkedRow
 from openmrs_sync.rows import TABLES, Fetch, Schema, chunks
-from passport.models import Record
+from passport.models import Link, Record
 
 #: Persons in one look at the source: bounds our memory and the length of the snapshot.
 PERSONS = 100
@@ -184,15 +184,24 @@ class OurRows:
     parked: dict[tuple[UUID, str], IdSum] = field(default_factory=dict)
 
 
-def sum_ours(patients: Mapping[UUID, UUID]) -> OurRows:
-    """`patients`: link → patient. A record under another patient is not shown, so it does not count."""
+def _current(links: Sequence[Link]) -> QuerySet[Record]:
+    """What may be seen of these links: not what a late writer left under a token that the link refuses."""
+    shown = Q(link_id__in=[link.pk for link in links if not link.min_token])
+    for link in links:
+        if link.min_token:
+            shown |= Q(link_id=link.pk, token__gte=link.min_token)
+    return Record.objects.filter(shown, status=_CURRENT)
+
+
+def sum_ours(links: Sequence[Link]) -> OurRows:
+    """What is stored and parked of these links. A record under another patient is not shown, so it does not count."""
     ours = OurRows()
-    for part in chunks(patients):
-        for row in _summed(Record.objects.filter(link_id__in=part, status=_CURRENT), "link_id", "patient_id"):
-            if patients[row["link_id"]] == row["patient_id"]:
-                ours.stored[row["link_id"], row["table"]] = _id_sum(row)
-        for row in _summed(ParkedRow.objects.filter(link_id__in=part), "link_id"):
-            ours.parked[row["link_id"], row["table"]] = _id_sum(row)
+    patients = {link.pk: link.patient_id for link in links}
+    for row in _summed(_current(links), "link_id", "patient_id"):
+        if patients[row["link_id"]] == row["patient_id"]:
+            ours.stored[row["link_id"], row["table"]] = _id_sum(row)
+    for row in _summed(ParkedRow.objects.filter(link_id__in=list(patients)), "link_id"):
+        ours.parked[row["link_id"], row["table"]] = _id_sum(row)
     return ours
 
 
@@ -208,13 +217,13 @@ def _id_sum(row: Mapping[str, Any]) -> IdSum:
     return IdSum(row["n"], int(row["total"]), int(row["hashed"]))
 
 
-def ids_of(link_id: UUID, *, patient_id: UUID) -> dict[str, tuple[set[int], set[int]]]:
+def ids_of(link: Link) -> dict[str, tuple[set[int], set[int]]]:
     """table → (stored ids, parked ids) of one link."""
     ids: dict[str, tuple[set[int], set[int]]] = {table: (set(), set()) for table in TABLES}
-    stored = Record.objects.filter(link_id=link_id, patient_id=patient_id, status=_CURRENT)
+    stored = _current([link]).filter(patient_id=link.patient_id)
     for table, source_id in stored.values_list("table", "source_id").iterator(chunk_size=5_000):
         ids[table][0].add(source_id)
-    for table, source_id in ParkedRow.objects.filter(link_id=link_id).values_list("table", "source_id"):
+    for table, source_id in ParkedRow.objects.filter(link_id=link.pk).values_list("table", "source_id"):
         ids[table][1].add(source_id)
     return ids
 

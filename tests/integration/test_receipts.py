@@ -164,6 +164,17 @@ def test_a_record_under_another_patient_is_unexplained(kigali: Site) -> None:
     assert figures(world.verified(kigali.hospital), "obs")[-1] == 1
 
 
+def test_a_record_that_a_late_writer_left_is_unexplained(kigali: Site) -> None:
+    """T79: reads ignore what was written under a token below the link's."""
+    person, weights = clinic(kigali)
+    kigali.sync()
+    token = Record.objects.first().token  # type: ignore[union-attr]
+    Link.objects.filter(person_id=person).update(min_token=token)
+    assert world.verified(kigali.hospital).is_well
+    Record.objects.filter(table="obs", source_id=weights[1]).update(token=token - 1)
+    assert figures(world.verified(kigali.hospital), "obs")[-1] == 1
+
+
 def test_two_rows_that_swapped_their_persons_are_found(kigali: Site) -> None:
     """T93: equal counts, and equal XOR of the two persons' ids."""
     _, (first, second, *_) = clinic(kigali)
