@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import fcntl
+import hashlib
 import json
 import os
 import secrets
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -57,6 +59,7 @@ HOSPITALS = {
 }
 SWITCHED_OFF = ("nyungwe", "Nyungwe Hospital")
 TIME_ZONE, UTC_OFFSET = "Africa/Kigali", "+02:00"  # no daylight saving there
+WORKER = [sys.executable, "manage.py", "work"]
 WORDS = (
     "acacia banana bridge candle cloud coffee dance drum eagle field flute forest garden ginger harvest honey island "
     "lake lantern lemon mango market meadow morning mountain ocean orange paper pepper pigeon planet pumpkin rain "
@@ -104,10 +107,12 @@ class Place:
     var: Path
     folder: Path = field(init=False)
     logins: Path = field(init=False)
+    database: Path = field(init=False)
 
     def __post_init__(self) -> None:
         self.folder = self.var / "demo"
         self.logins = self.var / "demo-logins.json"
+        self.database = self.folder / "passport.sqlite3"
 
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
@@ -140,24 +145,30 @@ def run(stack: contextlib.ExitStack) -> None:
     stack.enter_context(only_one(place))
     prepare(place)
     set_environment(place)
+    has_tables = take_empty_database(place)
     url = f"http://{LOOPBACK}:{port}"
 
     say("Making three hospitals …")
     children = Children(place=place)
     stack.callback(children.end)
-    children.start("web", web_command(port))  # first: loading takes it as long as the rest takes us
+    children.start("web", web_command(port))  # they load while the hospitals are filled
+    if has_tables:
+        children.start("worker", WORKER)
     people = make_people(today=dt.datetime.now(dt.UTC).date())
     server = MariaDBServer(data_dir=place.folder / "mariadb", extra_args=[f"--default-time-zone={UTC_OFFSET}"])
     certificate = start_server(stack, server)
     with ThreadPoolExecutor(max_workers=1) as pool:
         filling = pool.submit(fill_hospitals, server, people)
         set_up_passport(place)
-        children.start("worker", [sys.executable, "manage.py", "work"])
+        if not has_tables:
+            keep_empty_database(place)
+            children.start("worker", WORKER)
         reach = filling.result()
     closed_port = stack.enter_context(port_where_nobody_listens())
 
     say("Reading them for the first time …")
-    logins = register(url=url, people=people, hospitals=hospital_settings(reach, certificate, closed_port))
+    logins = make_logins(people, url=url)
+    register(logins=logins, people=people, hospitals=hospital_settings(reach, certificate, closed_port))
     wait_for_web(url, children)
     wait_for_first_sync(children)
     doctor = start_doctor(stack, server, person_ids=reach.patients_of_doctor)
@@ -216,7 +227,7 @@ def set_environment(place: Place) -> None:
     ours = {
         "DJANGO_SETTINGS_MODULE": "passport.settings",
         "VAR_DIR": str(place.folder),
-        "DATABASE_URL": f"sqlite:///{place.folder / 'passport.sqlite3'}",
+        "DATABASE_URL": f"sqlite:///{place.database}",
         "CONTROL_DATABASE_URL": "",
         "REDIS_URL": "",
         "DEBUG": "true",
@@ -267,7 +278,7 @@ def fill_hospitals(server: MariaDBServer, people: Sequence[SyntheticPerson]) -> 
         person_ids[place] = fill(hospital, people_at(people, place), place, until=until)
         by_place[place] = hospital.grant_reader(user=f"passport_{code}", password=secrets.token_urlsafe(16))
         hospital.close()
-    seen = [person.national_id for person in people if person.has_passport and MODERN in person.hospitals]
+    seen = [person.national_id for person in holders(people) if MODERN in person.hospitals]
     return Reach(
         by_place=by_place,
         patients_of_doctor=[person_ids[MODERN][national_id] for national_id in seen[:N_WRITTEN]],
@@ -301,20 +312,53 @@ def hospital_settings(reach: Reach, certificate: Path, closed_port: int) -> list
 # -- Patient Passport ---------------------------------------------------------------------------------------
 
 
+def empty_database(place: Place) -> Path:
+    """Where an empty database with all tables is kept for the next start: making them takes longer than the rest.
+
+    Its name changes with our code and with the versions of what we build on.
+    """
+    told = hashlib.sha256(sys.version.encode())
+    ours = [
+        path for package in ("passport", "hospitals", "openmrs_sync") for path in (CHECKOUT / package).rglob("*.py")
+    ]
+    for path in [CHECKOUT / "requirements" / "base.txt", *sorted(ours)]:
+        told.update(path.read_bytes())
+    return place.var / f"demo-empty-{told.hexdigest()[:12]}.sqlite3"
+
+
+def take_empty_database(place: Place) -> bool:
+    """Whether the demo's database has its tables already."""
+    kept = empty_database(place)
+    if kept.exists():
+        shutil.copyfile(kept, place.database)
+        return True
+    return False
+
+
+def keep_empty_database(place: Place) -> None:
+    """Make the tables, and keep a copy for the next start instead of older ones."""
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    for older in place.var.glob("demo-empty-*.sqlite3"):
+        older.unlink()
+    fresh = place.folder / "empty.sqlite3"
+    with contextlib.closing(sqlite3.connect(place.database)) as connection:
+        connection.execute("VACUUM INTO ?", (str(fresh),))
+    fresh.replace(empty_database(place))
+
+
 def set_up_passport(place: Place) -> None:
-    """Django, and an empty database with its tables."""
     import django
 
     django.setup()
     from django.conf import settings
-    from django.core.management import call_command
 
-    if Path(settings.DATABASES["default"]["NAME"]).parent != place.folder or len(settings.DATABASES) > 1:
+    if Path(settings.DATABASES["default"]["NAME"]) != place.database or len(settings.DATABASES) > 1:
         raise DemoRefused("The settings lead to another database than the demo's own; look into .env for NAME_FILE.")
-    call_command("migrate", verbosity=0)
 
 
-def register(*, url: str, people: Sequence[SyntheticPerson], hospitals: Sequence[object]) -> list[Login]:
+def register(*, logins: Sequence[Login], people: Sequence[SyntheticPerson], hospitals: Sequence[object]) -> None:
     """Passport holders, hospitals and logins, by the verbs that admin, API and commands use."""
     from django.db import connections
     from django.utils import timezone
@@ -325,11 +369,10 @@ def register(*, url: str, people: Sequence[SyntheticPerson], hospitals: Sequence
     from passport.models.accounts import Role
     from passport.registration import register_patient
 
-    now = timezone.now()
-    admin_password = new_password()
-    admin = create_account(username="admin", role=Role.ADMIN, password=admin_password, actor=None, now=now)
-    holders = [person for person in people if person.has_passport]
-    for person in holders:
+    now, admin = timezone.now(), None
+    for login in (login for login in logins if login.role == Role.ADMIN):
+        admin = create_account(username=login.username, role=Role.ADMIN, password=login.password, actor=None, now=now)
+    for person in holders(people):
         register_patient(
             national_id=person.national_id,
             given_name=person.given,
@@ -341,38 +384,8 @@ def register(*, url: str, people: Sequence[SyntheticPerson], hospitals: Sequence
         )
     if refused := [result for result in load(hospitals, now, actor=admin) if result.outcome == Outcome.REFUSED]:
         raise DemoRefused(f"A hospital could not be registered: {refused[0].code}: {' '.join(refused[0].messages)}")
-    enqueue_tick()  # the worker is there already, and looks by itself only now and then
-    code, _name, _version = HOSPITALS[MODERN]
-    first = holders[0].national_id
-    logins = [
-        Login(
-            role="admin",
-            username="admin",
-            password=admin_password,
-            url=f"{url}/admin/",
-            sees="hospitals, runs, receipts, a held match",
-        ),
-        Login(
-            role="doctor",
-            username="dr.ineza",
-            password=new_password(),
-            url=f"{url}/patients/",
-            sees=f"search for {first}",
-            hospital=code,
-        ),
-        *(
-            Login(
-                role="patient",
-                username=username_of(person),
-                password=new_password(),
-                url=f"{url}/",
-                sees="two hospitals, one history",
-                national_id=person.national_id,
-            )
-            for person in holders[:N_PATIENT_LOGINS]
-        ),
-    ]
-    for login in logins[1:]:
+    enqueue_tick()  # the worker may be there already, and looks by itself only now and then
+    for login in (login for login in logins if login.role != Role.ADMIN):  # while the worker reads: hashing takes time
         create_account(
             username=login.username,
             role=Role(login.role),
@@ -383,7 +396,43 @@ def register(*, url: str, people: Sequence[SyntheticPerson], hospitals: Sequence
             national_id=login.national_id,
         )
     connections.close_all()
-    return logins
+
+
+def holders(people: Sequence[SyntheticPerson]) -> list[SyntheticPerson]:
+    return [person for person in people if person.has_passport]
+
+
+def make_logins(people: Sequence[SyntheticPerson], *, url: str) -> list[Login]:
+    """An admin, a doctor at the modern hospital, and two patients, with passwords made anew."""
+    patients = holders(people)[:N_PATIENT_LOGINS]
+    return [
+        Login(
+            role="admin",
+            username="admin",
+            password=new_password(),
+            url=f"{url}/admin/",
+            sees="hospitals, runs, receipts, a held match",
+        ),
+        Login(
+            role="doctor",
+            username="dr.ineza",
+            password=new_password(),
+            url=f"{url}/patients/",
+            sees=f"search for {patients[0].national_id}",
+            hospital=HOSPITALS[MODERN][0],
+        ),
+        *(
+            Login(
+                role="patient",
+                username=username_of(person),
+                password=new_password(),
+                url=f"{url}/",
+                sees="two hospitals, one history",
+                national_id=person.national_id,
+            )
+            for person in patients
+        ),
+    ]
 
 
 def new_password() -> str:
@@ -479,7 +528,7 @@ def wait_until(is_so: Callable[[], bool], children: Children, *, seconds: float)
         children.check()
         if is_so():
             return True
-        time.sleep(0.1)
+        time.sleep(0.2)
     return False
 
 
