@@ -2,14 +2,15 @@
 
 from datetime import datetime, timedelta
 
-from django.db import transaction
 from django.db.models import Q
 
 from hospitals.models import Hospital
+from openmrs_sync import links
 from openmrs_sync.claims import HeldClaim
 from openmrs_sync.models import ParkedRow
 from openmrs_sync.rows import chunks
-from passport.models import Link, Record
+from openmrs_sync.stores import record_store
+from passport.models import Link
 from passport.models.links import LinkState
 
 #: A number that was mistyped for a while comes back with its withdrawn records; after this they are gone.
@@ -25,13 +26,16 @@ def clean(*, hospital: Hospital, claim: HeldClaim, now: datetime) -> int:
     is_not_ours = Q(state=LinkState.UNLINKED) | is_old
     # whether there is anything to do: by the last balance, or by a refresh that never came to one
     mine = Link.objects.filter(is_not_ours, hospital=hospital).exclude(n_source=0, n_stored=0, n_parked=0, inflight=0)
-    n_cleaned = 0
+    store, n_cleaned = record_store(), 0
+    # a worker that lost its claim may still write there: out of sight from now on, should the link ever come back
+    closed = {"min_token": claim.token} if store.has_late_writers else {}
     for part in chunks(mine.values_list("pk", flat=True)[:1_000], LINKS_AT_ONCE):
-        with transaction.atomic():
-            claim.renew()
-            Record.objects.filter(link_id__in=part).delete()
+        links.note_inflight(link_ids=part, token=claim.token)
+        with store.fence(claim):
+            store.delete_links(part, token=claim.token)
+        with claim.fence():
             ParkedRow.objects.filter(link_id__in=part).delete()
             n_cleaned += Link.objects.filter(is_not_ours, pk__in=part).update(
-                n_source=0, n_stored=0, n_parked=0, n_unexplained=0, inflight=0, balance={}, fingerprint={}
+                n_source=0, n_stored=0, n_parked=0, n_unexplained=0, inflight=0, balance={}, fingerprint={}, **closed
             )
     return n_cleaned

@@ -4,7 +4,7 @@ A mark says "this person may have changed at the source". Marks are counted, nev
 refresh runs is kept (`Link.marks`, `Link.fresh_marks`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from django.db.models.functions import Coalesce
 
 from hospitals.models import Hospital
 from openmrs_sync.rows import chunks
+from openmrs_sync.stores import record_store
 from passport import audit
 from passport.models import Link, LinkDecision, Patient, User
 from passport.models.links import LinkState
@@ -85,12 +86,28 @@ def due(*, hospital: Hospital, now: datetime, ignore_waits: bool = False) -> lis
     return list(order.values_list("pk", flat=True))
 
 
-def note_inflight(*, link_ids: Sequence[UUID], token: int) -> None:
+def note_inflight(*, link_ids: Collection[UUID], token: int) -> None:
     """Say that records of these links are about to be written. The balance takes it back where a link is still linked;
-    on any other link it tells the janitor that something may lie there.
+    on any other link it tells the janitor that something may lie there, and on any link the next claim that an earlier
+    one may still be writing.
     """
+    if record_store().has_late_writers:
+        _take_over(link_ids=link_ids, token=token)
     for part in chunks(link_ids):
         Link.objects.filter(pk__in=part).update(inflight=token)
+
+
+def _take_over(*, link_ids: Collection[UUID], token: int) -> None:
+    """Shut out the earlier claims that were writing these links: from now on nothing that they write has an effect."""
+    store = record_store()
+    for part in chunks(link_ids):
+        mine = Link.objects.filter(pk__in=part)
+        late = list(mine.exclude(inflight__in=[0, token]).values_list("pk", flat=True))
+        if late:
+            # in this order: reads would miss records that are not seized yet
+            store.seize(late, token=token)
+            Link.objects.filter(pk__in=late, min_token__lt=token).update(min_token=token)
+        store.drop_late(dict(mine.filter(min_token__gt=0).values_list("pk", "min_token")))
 
 
 def wait(*, link_id: UUID, now: datetime) -> None:

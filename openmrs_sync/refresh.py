@@ -75,6 +75,7 @@ def refresh(session: Session, *, link_ids: Sequence[UUID]) -> Counts:
     own_stored = stored if len(ours) == len(persons) else {k: s for k, s in stored.items() if s.link_id in own_ids}
     changes = writer.compare(links=ours, rendered=rendered, stored=own_stored, keys=session.keys)
     _lose(session, read=read, stored=own_stored, changes=changes)
+    _note_losers(session, changes=changes, now=read.read_at)
     losses = brake.Losses(n_gone=changes.n_gone, n_ended=0)
     brake.check(hospital=session.hospital, losses=losses, now=read.read_at)
     _name_doctors(session, rendered=rendered, now=read.read_at)
@@ -186,6 +187,13 @@ def _lose(session: Session, *, read: Read, stored: Mapping[str, StoredRecord], c
     if changes.moves:
         # their new owners are read next, whatever the watch saw
         links.mark_persons(hospital=session.hospital, person_ids=linked, now=read.read_at)
+
+
+def _note_losers(session: Session, *, changes: Changes, now: datetime) -> None:
+    """Records of theirs are about to be taken from them, so whoever takes over our claim must look at them, too."""
+    if changes.losers and record_store().has_late_writers:
+        links.note_inflight(link_ids=changes.losers, token=session.claim.token)
+        links.mark(links.current(session.hospital).filter(pk__in=changes.losers), now=now)
 
 
 def _name_doctors(session: Session, *, rendered: Sequence[Rendered], now: datetime) -> None:

@@ -1,7 +1,8 @@
 """Makes our records equal to what was read.
 
-Order, on every store: records first, the link's mark last. Every transaction locks the claim's row first and rolls back
-when the token is not ours, and holds at most 2,000 rows, so that the web never waits for long.
+Order, on every store: records first, the link's mark last. Every write stands inside the store's fence: on a relational
+store a transaction that locks the claim's row first and rolls back when the token is not ours. At most 2,000 rows each,
+so that the web never waits for long.
 """
 
 import datetime as dt
@@ -29,6 +30,8 @@ class Changes:
     #: key → link of the person to whom the row belongs now
     moves: dict[str, tuple[UUID, UUID]] = field(default_factory=dict)
     deletions: list[str] = field(default_factory=list)
+    #: links outside the batch whose records will follow their rows to a link of the batch
+    losers: set[UUID] = field(default_factory=set)
     n_created: int = 0
     n_updated: int = 0
     n_unchanged: int = 0
@@ -101,9 +104,10 @@ def compare(
             if (known := stored.get(key)) is not None and known.is_current:
                 changes.withdrawals[key] = left_out.reason
     # rows that moved here from a person outside this batch have a record already, under another link
-    n_moved = record_store().at_keys([record.key for record in fresh])
-    changes.n_updated += n_moved
-    changes.n_created += len(fresh) - n_moved
+    owners = record_store().owners([record.key for record in fresh])
+    changes.losers.update(owners.values())
+    changes.n_updated += len(owners)
+    changes.n_created += len(fresh) - len(owners)
     upserts.extend(fresh)
     return changes
 
@@ -123,19 +127,19 @@ def write(*, changes: Changes, claim: HeldClaim, now: dt.datetime) -> None:
     # In key order the store's index grows in few places instead of everywhere.
     changes.upserts.sort(key=lambda record: record.key)
     for part in chunks(changes.upserts, ROWS):
-        with claim.fence():
+        with store.fence(claim):
             store.upsert(part, by=by)
     by_reason: dict[str, list[str]] = {}
     for key, reason in changes.withdrawals.items():
         by_reason.setdefault(reason, []).append(key)
     for reason, withdrawn in by_reason.items():
         for keys in chunks(withdrawn, ROWS):
-            with claim.fence():
+            with store.fence(claim):
                 store.withdraw(keys, reason=reason, by=by)
     for moved in chunks(changes.moves.items(), ROWS):
-        with claim.fence():
+        with store.fence(claim):
             for key, (link_id, patient_id) in moved:
                 store.move(key, link_id=link_id, patient_id=patient_id, by=by)
     for keys in chunks(changes.deletions, ROWS):
-        with claim.fence():
+        with store.fence(claim):
             store.delete(keys, by=by)

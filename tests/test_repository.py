@@ -22,7 +22,7 @@ SQL_MODULES = {
     "openmrs_sync/queries.py",
     "openmrs_sync/receipt_queries.py",
     "openmrs_sync/writer.py",
-    "openmrs_sync/stores.py", "openmrs_sync/balance.py",
+    "openmrs_sync/stores/relational.py", "openmrs_sync/balance.py",
 }
 SQL = re.compile(
     r"\s*(SELECT\s|INSERT\s+(INTO|IGNORE)\s|REPLACE\s+INTO\s|UPDATE\s+\S+\s+SET\s|DELETE\s+FROM\s|COPY\s+\S+.*\sFROM\s"

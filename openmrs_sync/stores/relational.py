@@ -1,97 +1,44 @@
-"""Where records are kept, and how each store is spoken to in bulk. Chosen by `record_store`; nothing else knows the
-vendor.
+"""SQLite, PostgreSQL and MySQL, through Django's connection: everything under the claim's row, in its transaction."""
 
-Plain cursors instead of the ORM: a first sync writes millions of rows, and building querysets of thousands of keys
-costs more than the query.
-"""
-
-import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 from uuid import UUID
 
 from django.db import connections
 
-from openmrs_sync.rows import RecordRow, chunks
-from passport.router import records_alias
-
-CURRENT, WITHDRAWN = "current", "withdrawn"
-#: Keys in one IN list; below SQLite's limit of variables.
-KEYS_AT_ONCE = 5_000
-
-
-class StoredRecord(NamedTuple):
-    """What equal-making compares."""
-
-    digest: int
-    link_id: UUID
-    is_current: bool
-
-
-class RecordToWrite(NamedTuple):
-    """One record to create or replace. `part_of` is a key here, not a source id."""
-
-    key: str
-    link_id: UUID
-    patient_id: UUID
-    row: RecordRow
-    part_of: str | None
-    digest: int
-
-
-class WrittenBy(NamedTuple):
-    """Who writes, under which claim, when: the same for a whole batch."""
-
-    hospital_id: UUID
-    token: int
-    at: dt.datetime
-
-
-class RecordStore(Protocol):
-    """What the writer needs of a store."""
-
-    def of_links(self, link_ids: Sequence[UUID]) -> dict[str, StoredRecord]:
-        """The records of these links, withdrawn ones too, by key."""
-        ...
-
-    def at_keys(self, keys: Sequence[str]) -> int:
-        """How many of these keys are stored, whoever they belong to."""
-        ...
-
-    def count_current(self, link_ids: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
-        """Current records, counted in the store: link → table → n."""
-        ...
-
-    def upsert(self, records: Sequence[RecordToWrite], *, by: WrittenBy) -> None: ...
-
-    def withdraw(self, keys: Sequence[str], *, reason: str, by: WrittenBy) -> None:
-        """Mark as withdrawn. The digest is forgotten, so that a row that comes back is written."""
-        ...
-
-    def move(self, key: str, *, link_id: UUID, patient_id: UUID, by: WrittenBy) -> None:
-        """Give a record to another link; withdrawn until the refresh of its new owner has rendered it."""
-        ...
-
-    def delete(self, keys: Sequence[str], *, by: WrittenBy) -> None: ...
-
-
-#: The columns written, in the order of `RelationalStore._values`.
-COLUMNS = (
-    *("_id", "link_id", "patient_id", *RecordRow._fields, "digest"),
-    *("hospital_id", "status", "withdrawn_reason", "received_at", "token"),
+from openmrs_sync.claims import HeldClaim
+from openmrs_sync.rows import chunks
+from openmrs_sync.stores.shapes import (
+    COLUMNS,
+    CURRENT,
+    KEYS_AT_ONCE,
+    PART_OF,
+    TABLE,
+    WITHDRAWN,
+    RecordToWrite,
+    StoredRecord,
+    WrittenBy,
 )
-_PART_OF = RecordRow._fields.index("part_of")
+
+#: Of this connection alone.
+INCOMING = "passport_record_incoming"
 
 
 class RelationalStore:
-    """SQLite, PostgreSQL or MySQL, through Django's connection. Transactions are the caller's."""
+    """SQLite or MySQL, and what PostgreSQL shares with them."""
+
+    has_late_writers = False  # the claim's row is locked by whoever writes
 
     def __init__(self, alias: str) -> None:
         self._connection = connections[alias]
         quote = self._connection.ops.quote_name
         self._names = {name: quote(name) for name in (*COLUMNS, "table")}
         self._upsert = _upsert_text(self._connection.vendor, [quote(name) for name in COLUMNS])
+
+    def fence(self, claim: HeldClaim) -> AbstractContextManager[None]:
+        return claim.fence()
 
     def of_links(self, link_ids: Sequence[UUID]) -> dict[str, StoredRecord]:
         found: dict[str, StoredRecord] = {}
@@ -102,13 +49,13 @@ class RelationalStore:
                 found[key] = StoredRecord(digest, link_of[link], status == CURRENT)
         return found
 
-    def at_keys(self, keys: Sequence[str]) -> int:
-        n = 0
+    def owners(self, keys: Sequence[str]) -> dict[str, UUID]:
+        found: dict[str, UUID] = {}
+        key = self._names["_id"]
         for part in chunks(keys, KEYS_AT_ONCE):
-            where = f"{self._names['_id']} IN ({_marks(part)})"
-            ((found,),) = self._fetch(f"SELECT COUNT(*) FROM passport_record WHERE {where}", part)
-            n += found
-        return n
+            rows = self._fetch(f"SELECT {key}, link_id FROM passport_record WHERE {key} IN ({_marks(part)})", part)
+            found |= {name: link if isinstance(link, UUID) else UUID(link) for name, link in rows}
+        return found
 
     def count_current(self, link_ids: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
         found: dict[UUID, dict[str, int]] = {}
@@ -124,15 +71,8 @@ class RelationalStore:
         return found
 
     def upsert(self, records: Sequence[RecordToWrite], *, by: WrittenBy) -> None:
-        raw = cache(self._raw)
-        at = self._connection.ops.adapt_datetimefield_value(by.at)
-        last = (raw(by.hospital_id), CURRENT, "", at, by.token)
-        values = [
-            (key, raw(link_id), raw(patient_id), *row[:_PART_OF], part_of, *row[_PART_OF + 1 :], digest, *last)
-            for key, link_id, patient_id, row, part_of, digest in records
-        ]
         with self._connection.cursor() as cursor:
-            cursor.executemany(self._upsert, values)
+            cursor.executemany(self._upsert, self._values(records, by=by))
 
     def withdraw(self, keys: Sequence[str], *, reason: str, by: WrittenBy) -> None:
         for part in chunks(keys, KEYS_AT_ONCE):
@@ -153,6 +93,26 @@ class RelationalStore:
         for part in chunks(keys, KEYS_AT_ONCE):
             self._execute(f"DELETE FROM passport_record WHERE {self._names['_id']} IN ({_marks(part)})", part)
 
+    def delete_links(self, link_ids: Sequence[UUID], *, token: int) -> None:  # noqa: ARG002 - as above
+        for part in chunks(link_ids):
+            where = f"link_id IN ({_marks(part)})"
+            self._execute(f"DELETE FROM passport_record WHERE {where}", [self._raw(link_id) for link_id in part])
+
+    def seize(self, link_ids: Sequence[UUID], *, token: int) -> None:
+        """Nothing to do: see `has_late_writers`."""
+
+    def drop_late(self, min_tokens: Mapping[UUID, int]) -> None:
+        """Nothing to do: see `has_late_writers`."""
+
+    def _values(self, records: Sequence[RecordToWrite], *, by: WrittenBy) -> list[tuple[Any, ...]]:
+        """In the order of COLUMNS."""
+        raw = cache(self._raw)
+        last = (raw(by.hospital_id), CURRENT, "", self._connection.ops.adapt_datetimefield_value(by.at), by.token)
+        return [
+            (key, raw(link_id), raw(patient_id), *row[:PART_OF], part_of, *row[PART_OF + 1 :], digest, *last)
+            for key, link_id, patient_id, row, part_of, digest in records
+        ]
+
     def _select(self) -> str:
         return f"SELECT {self._names['_id']}, digest, link_id, status FROM passport_record"
 
@@ -169,6 +129,32 @@ class RelationalStore:
             cursor.execute(sql, params)
 
 
+class PostgresStore(RelationalStore):
+    """COPY into a temporary table and one upsert from there: three times as fast as row by row."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(alias)
+        names = [self._names[name] for name in COLUMNS]
+        listed = ", ".join(names)
+        sets = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+        self._copy = f"COPY pg_temp.{INCOMING} ({listed}) FROM STDIN"
+        self._merge = (
+            f"INSERT INTO {TABLE} ({listed}) SELECT {listed} FROM pg_temp.{INCOMING}"
+            f" ON CONFLICT ({names[0]}) DO UPDATE SET {sets}"
+        )
+
+    def upsert(self, records: Sequence[RecordToWrite], *, by: WrittenBy) -> None:
+        with self._connection.cursor() as cursor:
+            # once per connection: a table that is made and dropped in every transaction swells the catalogue
+            cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS {INCOMING} (LIKE {TABLE}) ON COMMIT DELETE ROWS")
+            # what an earlier call in this transaction left there
+            cursor.execute(f"DELETE FROM pg_temp.{INCOMING}")
+            with cursor.copy(self._copy) as copy:
+                for values in self._values(records, by=by):
+                    copy.write_row(values)
+            cursor.execute(self._merge)
+
+
 def _marks(values: Sequence[object]) -> str:
     return ", ".join(["%s"] * len(values))
 
@@ -179,8 +165,3 @@ def _upsert_text(vendor: str, names: Sequence[str]) -> str:
         return f"{insert} ON DUPLICATE KEY UPDATE {', '.join(f'{name} = VALUES({name})' for name in names[1:])}"
     sets = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
     return f"{insert} ON CONFLICT ({names[0]}) DO UPDATE SET {sets}"
-
-
-def record_store() -> RecordStore:
-    """The store of `Record`, for this thread."""
-    return RelationalStore(records_alias())
