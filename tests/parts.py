@@ -50,6 +50,12 @@ def dumps() -> Path | None:
     return folder if (folder / "demo").is_dir() else None
 
 
+def mongodb() -> Path | None:
+    from tests.stores.mongodb import find_mongod  # its driver is an extra
+
+    return find_mongod()
+
+
 PARTS = {
     "mariadb": Part(find=lambda: program("mariadbd"), remedy="apt-get install mariadb-server-core mariadb-client-core"),
     "chromium": Part(
@@ -57,6 +63,10 @@ PARTS = {
         remedy="apt-get install chromium fonts-dejavu-core",
     ),
     "postgresql": Part(find=newest_postgresql, remedy="apt-get install postgresql"),
+    "mongodb": Part(
+        find=mongodb,
+        remedy="set MONGOD to a mongod, or let pip install the imitation named in tests/stores/mongodb.py",
+    ),
     "msgfmt": Part(find=lambda: program("msgfmt"), remedy="apt-get install gettext"),
     "git": Part(find=lambda: program("git") if (ROOT / ".git").exists() else None, remedy="run from a git clone"),
     "openmrs dumps": Part(find=dumps, remedy="set OPENMRS_DUMPS to the folder that holds demo/ and schema/"),

@@ -1,0 +1,143 @@
+"""What a test has done inside a process that has a store of its own: `python -m tests.stores.inside NAME ARGUMENTS`.
+
+Each prints one JSON value on standard output. The settings come from the environment.
+
+    sync                            sync --json, and receipt --verify --json after it
+    later HOURS                     a sync by a worker whose clock says so many hours from now
+    histories NATIONAL_ID …         everything that passport.history says of each
+    frozen CODE                     reads the hospital and stops itself (SIGSTOP) right before it writes records
+    down                            what a run says whose store does not answer
+"""
+
+import contextlib
+import dataclasses
+import datetime as dt
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import django
+
+#: Moments of our own: they differ between stores that were written one after the other.
+OURS = {"received_at", "refreshed_at", "last_success_at", "confirmed_at", "lag_seconds", "freshness"}
+
+
+def command(*arguments: str) -> Any:
+    from django.core.management import CommandError, call_command
+
+    out = io.StringIO()
+    with contextlib.suppress(CommandError):  # a status other than 0; what was printed says which
+        call_command(*arguments, stdout=out)
+    return json.loads(out.getvalue())
+
+
+def sync() -> Any:
+    return {"runs": command("sync", "--json"), "receipts": command("receipt", "--verify", "--json")}
+
+
+def later(hours: str) -> Any:
+    from django.utils import timezone
+
+    from hospitals.models import Hospital
+    from openmrs_sync.pipeline import sync_hospital
+
+    now = timezone.now() + dt.timedelta(hours=float(hours))
+    return [
+        run_of(sync_hospital(hospital=each, trigger="command", now=now, deep=True)) for each in Hospital.objects.all()
+    ]
+
+
+def run_of(run: Any) -> dict[str, Any]:
+    return {"status": run.status, "error_kind": run.error_kind, "message": run.message, "n_updated": run.n_updated}
+
+
+def histories(*national_ids: str) -> Any:
+    from django.utils import timezone
+
+    from passport import history
+    from passport.registration import find_patient
+
+    now, found = timezone.now(), {}
+    for number in national_ids:
+        patient = find_patient(national_id=number)
+        assert patient is not None
+        everything = history.Filters(status=history.Status.ALL)
+        records = list(pages(patient, everything))
+        found[number] = plain(
+            {
+                "all": records,
+                "current": list(pages(patient, history.Filters())),
+                "searched": list(pages(patient, history.Filters(q="malaria"))),
+                "tests": list(pages(patient, history.Filters(category="test", to_date=dt.date(2026, 1, 1)))),
+                "visits": history.visits_page(patient=patient),
+                "overview": history.overview(patient=patient, now=now),
+                "details": [history.record_detail(patient=patient, key=each.id) for each in records[:3]],
+                "has_version": bool(history.version(patient=patient)),
+            }
+        )
+    return found
+
+
+def pages(patient: Any, filters: Any) -> Iterator[Any]:
+    from passport import history
+
+    cursor = None
+    while True:
+        page = history.records_page(patient=patient, filters=filters, cursor=cursor, limit=40)
+        yield from page.results
+        if page.next is None:
+            return
+        cursor = page.next
+
+
+def plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            each.name: plain(getattr(value, each.name)) for each in dataclasses.fields(value) if each.name not in OURS
+        }
+    if isinstance(value, dict):
+        return {str(name): plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def frozen(code: str) -> Any:
+    from django.utils import timezone
+
+    from hospitals.models import Hospital
+    from openmrs_sync import stores
+    from openmrs_sync.pipeline import sync_hospital
+
+    store = type(stores.record_store())
+    # A relational store's fence is a lock: who is stopped behind it stops the others, too, until its connection ends.
+    name = "upsert" if store.has_late_writers else "fence"
+    original = getattr(store, name)
+
+    def stop_first(*arguments: Any, **named: Any) -> Any:
+        setattr(store, name, original)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return original(*arguments, **named)
+
+    setattr(store, name, stop_first)
+    hospital = Hospital.objects.get(code=code)
+    return run_of(sync_hospital(hospital=hospital, trigger="command", now=timezone.now(), full=True, deep=True))
+
+
+def down() -> Any:
+    from openmrs_sync.models import SyncRun
+    from passport.models import Link
+
+    command("sync", "--json")
+    run = SyncRun.objects.latest("started_at")
+    return {**run_of(run), "n_failed_links": Link.objects.filter(n_failures__gt=0).count()}
+
+
+if __name__ == "__main__":
+    django.setup()
+    actions = {each.__name__: each for each in (sync, later, histories, frozen, down)}
+    print(json.dumps(actions[sys.argv[1]](*sys.argv[2:])))
