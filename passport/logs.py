@@ -1,4 +1,4 @@
-"""Logs: JSON lines of events, ids and counts. No National ID, not even by way of a request path."""
+"""Logs: JSON lines of events, ids and counts. No National ID, not even by way of a request path or an exception."""
 
 import json
 import logging
@@ -7,12 +7,27 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-#: The two API paths that carry a National ID.
-_PATHS = re.compile(r"(/api/patients/|/sync-patient/)[^/\s?\"']+")
+#: The two API paths that carry a National ID, wherever they stand. Some countries write theirs with slashes.
+_PATHS = re.compile(r"(/api/patients/|/sync-patient/)[^\s?\"']+")
+_OWN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def without_national_ids(text: str) -> str:
     return _PATHS.sub(r"\1[number]", text)
+
+
+def path_without_numbers(path: str) -> str:
+    """A whole request path. People type numbers where none belong: any part with a digit that is not our id goes."""
+    return "/".join(
+        part if _OWN_ID.fullmatch(part) or not any(char.isdigit() for char in part) else "[number]"
+        for part in without_national_ids(path).split("/")
+    )
+
+
+def _request_line(line: str) -> str:
+    """`GET /path?query HTTP/1.1` of the development server, whose query goes altogether."""
+    words = line.split(" ")
+    return " ".join([words[0], path_without_numbers(words[1].partition("?")[0]), *words[2:]]) if words[1:] else line
 
 
 def _cleaned(value: Any) -> Any:
@@ -27,10 +42,15 @@ class WithoutNationalIds(logging.Filter):
     """Takes the number out of request paths in messages, their arguments and the request that rides along."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        # django.request attaches the request object, django.server a socket: neither belongs into a log.
+        path = getattr(record.__dict__.pop("request", None), "path", None)
+        if isinstance(record.args, tuple):
+            # Known by being the whole path: spaces in it would end it for every pattern.
+            record.args = tuple(path_without_numbers(arg) if path and arg == path else arg for arg in record.args)
+            if record.name == "django.server" and record.args and isinstance(record.args[0], str):
+                record.args = (_request_line(record.args[0]), *record.args[1:])
         record.msg = _cleaned(record.msg)
         record.args = _cleaned(record.args)
-        # django.request attaches the request object, django.server a socket: neither belongs into a log.
-        record.__dict__.pop("request", None)
         return True
 
 
@@ -44,6 +64,13 @@ def where(error: BaseException) -> str:
     )
 
 
+def frames(error: BaseException) -> str:
+    """A traceback and what led to it, without the exceptions' texts: databases put the row into theirs."""
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    lines = [frames(before), "\n"] if before else []
+    return "".join([*lines, *traceback.format_tb(error.__traceback__), type(error).__name__])
+
+
 class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -54,6 +81,6 @@ class JsonFormatter(logging.Formatter):
         }
         if isinstance(event := record.__dict__.get("event"), dict):
             line |= event
-        if record.exc_info:
-            line["traceback"] = without_national_ids(self.formatException(record.exc_info))
+        if record.exc_info and record.exc_info[1]:
+            line["traceback"] = frames(record.exc_info[1])
         return json.dumps(line, ensure_ascii=False, default=str)
