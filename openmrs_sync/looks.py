@@ -14,6 +14,7 @@ from openmrs_sync.matcher import CROWD
 from openmrs_sync.models import Watermark
 from openmrs_sync.rows import Head, chunks
 from openmrs_sync.session import Session
+from openmrs_sync.stores import conflict_target
 from passport.models.links import LinkState
 from passport.registration import normalise_national_id, placeholder_numbers
 
@@ -153,7 +154,7 @@ def _store_locations(session: Session) -> None:
     Location.objects.bulk_create(
         sites,
         update_conflicts=True,
-        unique_fields=["hospital", "location_id"],
+        unique_fields=conflict_target("hospital", "location_id"),
         update_fields=fields,
         batch_size=100,
     )

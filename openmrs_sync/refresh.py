@@ -10,7 +10,7 @@ from hospitals.connections import Source
 from openmrs_sync import anchors, balance, brake, discovery, enricher, identity, links, reader, watcher, writer
 from openmrs_sync.rows import TABLES, LinkToWrite, Rendered, SourceBatch
 from openmrs_sync.session import Session
-from openmrs_sync.stores import StoredRecord, record_store
+from openmrs_sync.stores import StoredRecord, conflict_target, record_store
 from openmrs_sync.writer import Changes
 from passport.models import Doctor
 from passport.models.links import LinkState
@@ -209,7 +209,7 @@ def _name_doctors(session: Session, *, rendered: Sequence[Rendered], now: dateti
             for uuid in sorted(unknown)
         ],
         update_conflicts=True,
-        unique_fields=["hospital", "provider_uuid"],
+        unique_fields=conflict_target("hospital", "provider_uuid"),
         update_fields=["name"],
         batch_size=100,
     )

@@ -9,13 +9,15 @@ thousands of keys costs more than the query.
     mongodb      MongoDB: no transactions; every record carries the token of the claim that wrote it
 """
 
+from collections.abc import Sequence
+
 from django.db import connections
 
 from openmrs_sync.stores.relational import PostgresStore, RelationalStore
 from openmrs_sync.stores.shapes import RecordStore, RecordToWrite, StoredRecord, WrittenBy
 from passport.router import records_alias
 
-__all__ = ["RecordStore", "RecordToWrite", "StoredRecord", "WrittenBy", "record_store"]
+__all__ = ["RecordStore", "RecordToWrite", "StoredRecord", "WrittenBy", "conflict_target", "record_store"]
 
 
 def record_store() -> RecordStore:
@@ -27,3 +29,8 @@ def record_store() -> RecordStore:
 
         return MongoStore(alias)
     return PostgresStore(alias) if vendor == "postgresql" else RelationalStore(alias)
+
+
+def conflict_target(*fields: str) -> Sequence[str] | None:
+    """`unique_fields` of a bulk_create that updates, in the control plane: MySQL must not be told them."""
+    return fields if connections["default"].features.supports_update_conflicts_with_target else None

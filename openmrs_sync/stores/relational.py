@@ -117,7 +117,10 @@ class RelationalStore:
         return f"SELECT {self._names['_id']}, digest, link_id, status FROM passport_record"
 
     def _raw(self, uuid: UUID) -> UUID | str:
-        return uuid if self._connection.features.has_native_uuid_field else uuid.hex
+        """As the driver takes it and gives it back."""
+        if not self._connection.features.has_native_uuid_field:
+            return uuid.hex
+        return str(uuid) if self._connection.vendor == "mysql" else uuid  # MariaDB from 10.7 on
 
     def _fetch(self, sql: str, params: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         with self._connection.cursor() as cursor:

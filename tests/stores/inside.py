@@ -71,7 +71,7 @@ def histories(*national_ids: str) -> Any:
             {
                 "all": records,
                 "current": list(pages(patient, history.Filters())),
-                "searched": list(pages(patient, history.Filters(q="malaria"))),
+                "searched": list(pages(patient, history.Filters(q="weight"))),
                 "tests": list(pages(patient, history.Filters(category="test", to_date=dt.date(2026, 1, 1)))),
                 "visits": history.visits_page(patient=patient),
                 "overview": history.overview(patient=patient, now=now),
