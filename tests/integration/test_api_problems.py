@@ -53,6 +53,12 @@ def test_a_body_that_is_no_json_is_a_400_problem() -> None:
     assert is_problem(Client().post("/api/auth/token/", "{", content_type="application/json"), 400)
 
 
+@pytest.mark.parametrize("path", ["/api/auth/token/", "/api/auth/refresh", "/api/auth/logout"])
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"a":' * 100_000])
+def test_a_body_that_is_nested_too_deep_is_a_400_problem(path: str, body: str) -> None:
+    assert is_problem(Client().post(path, body, content_type="application/json"), 400)
+
+
 def test_a_body_of_another_type_is_a_415_problem() -> None:
     assert is_problem(Client().post("/api/auth/token/", {"username": "x"}), 415)
 
