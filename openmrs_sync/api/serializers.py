@@ -43,7 +43,7 @@ class TestedHospitalSerializer(serializers.Serializer[Any]):
 
 
 class InitializeSerializer(serializers.Serializer[Any]):
-    hospitals = serializers.ListField(child=serializers.JSONField(), required=False)
+    hospitals = serializers.ListField(child=serializers.JSONField(allow_null=True), required=False)
 
 
 class InitializedSerializer(serializers.Serializer[Any]):

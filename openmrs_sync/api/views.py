@@ -1,6 +1,6 @@
 """/api/openmrs-sync/: start, stop and watch the sync. Admins only, but for sync-patient."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
 from uuid import UUID
@@ -14,7 +14,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import PermissionDenied, ValidationError
-from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import ScopedRateThrottle
@@ -41,6 +41,7 @@ from openmrs_sync.models import SyncRun
 from openmrs_sync.runs import ERRORS
 from passport.access import may_read
 from passport.api import problems
+from passport.api.parsing import JSONParser
 from passport.api.serializers import ProblemSerializer
 from passport.audit import record_event
 from passport.models import User
@@ -151,8 +152,10 @@ class SyncPatient(APIView):
         hospitals = patient_refresh.hospitals_to_ask(user=user, may_read=bool(basis))
         named = request.query_params.get("hospital")
         asked = [hospital for hospital in hospitals if named in (None, hospital.code)]
+        if named is not None and not asked and user.is_admin:
+            raise ValidationError({"hospital": ["No hospital that is live or paused has this code."]})
         record = partial(record_event, actor=user, now=now, patient_id=patient.pk if patient else None)
-        if not asked:
+        if not asked and not user.is_admin:
             record(action="sync_patient_refused", basis="refused")
             raise PermissionDenied("You may refresh this person from your own hospital only.")
         record(action="sync_patient", basis=basis or "own_hospital")
@@ -195,7 +198,8 @@ class Runs(AdminView):
             found = found.filter(ERRORS)
         page = list(after_cursor(found, request.query_params.get("cursor"))[: PAGE + 1])
         last = page[PAGE - 1] if len(page) > PAGE else None
-        following = f"{last.started_at.isoformat()}|{last.pk}" if last else None
+        # Z, not +00:00: whoever puts it into an address as it is would send a space.
+        following = f"{last.started_at.astimezone(UTC).isoformat().replace('+00:00', 'Z')}|{last.pk}" if last else None
         return Response(RunPageSerializer({"results": page[:PAGE], "next": following}).data)
 
 
@@ -241,7 +245,8 @@ def after_cursor(runs: QuerySet[SyncRun], cursor: str | None) -> QuerySet[SyncRu
         started_at, pk = datetime.fromisoformat(moment), UUID(key)
         if started_at.tzinfo is None:
             raise ValueError("no zone")
-    except ValueError:
+        started_at = started_at.astimezone(UTC)
+    except (ValueError, OverflowError):  # overflow: year 1 or 9999, in a zone that leads out of it
         raise ValidationError({"cursor": ["This is not the `next` of a page."]}) from None
     return runs.filter(Q(started_at__lt=started_at) | Q(started_at=started_at, pk__lt=pk))
 

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connections
@@ -194,11 +195,15 @@ def test_runs_are_paged_by_key_and_errors_can_be_picked(admin: Caller) -> None:
     while path:
         page = admin.get(path).json()
         seen += [run["id"] for run in page["results"]]
-        path = f"runs/?cursor={page['next'].replace('+', '%2B')}" if page["next"] else ""
+        path = f"runs/?cursor={page['next']}" if page["next"] else ""
     assert len(seen) == len(set(seen)) == 120
     assert len(admin.get("runs?errors=true").json()["results"]) == 3
     assert admin.get("runs?errors=some").status_code == 400
-    assert admin.get("runs?cursor=x").status_code == 400
+
+
+@pytest.mark.parametrize("cursor", ["x", "0001-01-01T00:00:00%2B14:00|{}", "9999-12-31T23:59:59-14:00|{}", "%00"])
+def test_a_cursor_that_is_none_is_a_problem(admin: Caller, cursor: str) -> None:
+    assert admin.get(f"runs?cursor={cursor.format(UUID(int=1))}").status_code == 400
 
 
 def test_a_run_that_is_not_there_is_not_found(admin: Caller) -> None:
@@ -272,6 +277,12 @@ def test_initialize_without_a_body_tests_those_that_are_there(admin: Caller) -> 
     assert "fail" in {step["result"] for step in line["steps"]}
 
 
+def test_an_entry_that_is_null_stops_no_other(admin: Caller) -> None:
+    entry = {"code": "kigali", "name": "Kigali", "host": "127.0.0.1", "port": free_port(), "database": "o"}
+    answer = admin.post("initialize", {"hospitals": [None, {**entry, "username": "u", "password": "p"}]})
+    assert [line["code"] for line in answer.json()["hospitals"]] == ["", "kigali"]
+
+
 def test_initialize_refuses_what_is_no_list(admin: Caller) -> None:
     assert admin.post("initialize", {"hospitals": {"code": "a"}}).status_code == 400
 
@@ -322,6 +333,12 @@ class TestSyncPatient:
         )
         answer = bob.post(f"sync-patient/{NUMBER}")
         assert {line["hospital"] for line in answer.json()["hospitals"]} == {"kigali", elsewhere.code}
+
+    def test_an_admin_is_told_of_an_unknown_hospital_and_of_none_at_all(self) -> None:
+        admin = Caller(account("admin", "admin"))
+        assert admin.post(f"sync-patient/{NUMBER}").json() == {"hospitals": []}
+        answer = admin.post(f"sync-patient/{NUMBER}?hospital=nowhere")
+        assert (answer.status_code, list(answer.json()["errors"])) == (400, ["hospital"])
 
     def test_a_hospital_that_is_being_read_is_busy(self, kigali: Site) -> None:
         kigali.add_holder(NUMBER)
