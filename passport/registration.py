@@ -7,10 +7,10 @@ import csv
 import datetime as dt
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -22,9 +22,6 @@ from passport.audit import record_event
 from passport.models import Link, Patient, PatientIdentifier, PlaceholderNumber, User
 from passport.models.links import LinkState
 from passport.models.patients import Sex
-
-if TYPE_CHECKING:
-    from _csv import Reader  # the type of csv.reader() has no public name
 
 MIN_LENGTH = 3
 MAX_LENGTH = 50
@@ -298,28 +295,46 @@ def _lines(path: Path) -> Iterator[_Line]:
     try:
         # surrogateescape: bytes that are not UTF-8 spoil their own line only.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            yield from _body(csv.reader(file, strict=True))
+            yield from _body(file)
     except OSError as error:
         raise FileUnusable(f"The file cannot be read: {error.strerror}. Check its name and rights.") from error
 
 
-def _body(reader: "Reader") -> Iterator[_Line]:
+def _body(file: Iterable[str]) -> Iterator[_Line]:
     columns: list[str] = []
+    number, again, coming = 1, deque[str](), iter(file)
     while True:
-        number = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
+        used: list[str] = []
+        cells, problem = _record(columns, _noted(again, coming, used))
+        if not used:
             break
-        except csv.Error:
-            yield _Line(number=number, problem="The line is no CSV. Check its quotation marks.")
-            continue
-        if not columns:
+        if problem:
+            # A quotation mark left open took in the lines after it: they are read again, each by itself.
+            again.extendleft(reversed(used[1:]))
+            del used[1:]
+        if problem or (columns and any(cell.strip() for cell in cells)):
+            yield _Line(number=number, cells=dict(zip(columns, cells, strict=False)), problem=problem)
+        elif not columns:
             columns = _header(cells)
-        elif any(cell.strip() for cell in cells):
-            yield _Line(number=number, cells=dict(zip(columns, cells, strict=False)), problem=_problem(columns, cells))
+        number += len(used)
     if not columns:
         _header([])
+
+
+def _record(columns: list[str], lines: Iterator[str]) -> tuple[list[str], str]:
+    """The cells of the next record, which may be several lines long, and what is wrong with it as a whole."""
+    try:
+        cells = next(csv.reader(lines, strict=True), [])
+    except csv.Error:
+        return [], "The line is no CSV. Check its quotation marks."
+    return cells, _problem(columns, cells) if columns and any(cell.strip() for cell in cells) else ""
+
+
+def _noted(again: deque[str], coming: Iterator[str], used: list[str]) -> Iterator[str]:
+    """The lines to read again, then the coming ones; each that is taken is added to `used`."""
+    while (line := again.popleft() if again else next(coming, None)) is not None:
+        used.append(line)
+        yield line
 
 
 def _header(cells: list[str]) -> list[str]:

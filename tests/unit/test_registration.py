@@ -246,6 +246,23 @@ def test_bytes_that_are_not_utf8_spoil_their_own_line_only(tmp_path: Path) -> No
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("end", ["AB1238,D,E,,", 'AB1238,"D",E,,', 'AB1238,D,E,,"'])
+def test_a_quotation_mark_left_open_spoils_its_own_line_only(tmp_path: Path, end: str) -> None:
+    path = write(tmp_path, "AB1235,A,B,,", 'AB1236,"A,B,,', "AB1237,C,D,,", "", end, "AB1239,E,F,,")
+    report = register_file(path=path, actor=None, now=NOW)
+    is_bad_too = end.endswith('"')
+    assert [refused.line for refused in report.refused] == ([3, 6] if is_bad_too else [3])
+    assert report.n_created == (3 if is_bad_too else 4)
+
+
+@pytest.mark.django_db
+def test_many_open_quotation_marks_are_each_named(tmp_path: Path) -> None:
+    path = write(tmp_path, *(f'AB{n},"A,B,,' for n in range(3000)))
+    report = register_file(path=path, actor=None, now=NOW)
+    assert [refused.line for refused in report.refused] == list(range(2, 3002))
+
+
+@pytest.mark.django_db
 def test_a_field_over_two_lines_is_counted_by_the_line_it_begins_on(tmp_path: Path) -> None:
     report = register_file(path=write(tmp_path, 'AB1234,"A\nB",C,,', "12,,,,"), actor=None, now=NOW)
     assert [refused.line for refused in report.refused] == [2, 4]
