@@ -146,7 +146,8 @@ def _code_of(entry: object) -> str:
     """The code given, or made from the name; the empty string where neither can be used."""
     if not isinstance(entry, Mapping):
         return ""
-    given = entry.get("code") or slugify(str(entry.get("name") or ""))[:50].strip("-").replace("_", "-")
+    name = entry.get("name")
+    given = entry.get("code") or (slugify(name)[:50].strip("-").replace("_", "-") if isinstance(name, str) else "")
     try:
         return validation.code(given)
     except validation.Unacceptable:

@@ -18,7 +18,9 @@ from passport.secrets import SecretUnavailable, check_reference
 _CODE = re.compile(r"[a-z0-9-]{1,50}")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[_-][A-Za-z0-9]{2,8})*")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# Control characters, and halves of a character, which JSON can hold and no database can store.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_NEVER_IN_PASSWORD = re.compile(r"[\0\ud800-\udfff]")
 _YES = frozenset({"true", "1", "yes", "on"})
 _NO = frozenset({"false", "0", "no", "off"})
 
@@ -60,7 +62,7 @@ def username(value: object) -> str:
 
 
 def password(value: object) -> str:
-    if not isinstance(value, str) or not value or "\0" in value or len(value) > 1000:
+    if not isinstance(value, str) or not value or _NEVER_IN_PASSWORD.search(value) or len(value) > 1000:
         raise Unacceptable("must be text of 1 to 1,000 characters.")
     try:
         check_reference(value)

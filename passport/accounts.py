@@ -90,7 +90,8 @@ def _patient(national_id: str) -> Patient:
 
 
 def _hospital_id(code: str) -> UUID:
-    found: UUID | None = upward.hospitals().filter(code=code).values_list("pk", flat=True).first()
+    known = upward.hospitals().filter(code=code) if code.isascii() else upward.hospitals().none()
+    found: UUID | None = known.values_list("pk", flat=True).first()
     if found is None:
         raise AccountRefused("There is no hospital with this code. See the list in admin.")
     return found
@@ -106,18 +107,20 @@ def check_username(username: str) -> None:
 
 
 def _check_new_username(user: User) -> None:
-    check_username(user.username)
-    if User.objects.filter(username=user.username).exists():
-        raise AccountRefused("There is an account with this username already. Choose another.")
     try:
         user.clean_fields(exclude={"password", "role", "hospital"})
     except ValidationError:
         raise AccountRefused(
             "The username must have 1 to 150 letters, digits and @/./+/-/_ only. Choose another."
         ) from None
+    check_username(user.username)
+    if User.objects.filter(username=user.username).exists():
+        raise AccountRefused("There is an account with this username already. Choose another.")
 
 
 def _check_password(user: User, password: str) -> None:
+    if any("\ud800" <= char <= "\udfff" for char in password):
+        raise AccountRefused("The password is not UTF-8. Send it as UTF-8.")
     try:
         validate_password(password, user=user)
     except ValidationError as error:

@@ -46,6 +46,21 @@ def test_register_patients_names_bad_lines_by_number_and_exits_1(tmp_path: Path)
     assert "Secret" not in err
 
 
+@pytest.mark.parametrize(
+    "arguments, password",
+    [
+        (("a\udcffb", "--role", "admin"), PASSWORD),
+        (("bob", "--role", "doctor", "--hospital", "h\udcff"), PASSWORD),
+        (("bob", "--role", "admin"), "a-long-pass\udcffword"),
+    ],
+)
+def test_create_account_refuses_bytes_that_are_not_utf8(arguments: tuple[str, ...], password: str) -> None:
+    status, _, err = create(*arguments, password=password)
+    assert status == 1
+    assert err.isascii()
+    assert not User.objects.exists()
+
+
 def test_register_patients_twice_changes_nothing_and_exits_0(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     path.write_text(f"national_id,given_name,family_name,birth_date,sex\n{NUMBER},A,B,,\n")
