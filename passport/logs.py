@@ -46,7 +46,7 @@ class WithoutNationalIds(logging.Filter):
         path = getattr(record.__dict__.pop("request", None), "path", None)
         if isinstance(record.args, tuple):
             # Known by being the whole path: spaces in it would end it for every pattern.
-            record.args = tuple(path_without_numbers(arg) if path and arg == path else arg for arg in record.args)
+            record.args = tuple(path_without_numbers(path) if path and arg == path else arg for arg in record.args)
             if record.name == "django.server" and record.args and isinstance(record.args[0], str):
                 record.args = (_request_line(record.args[0]), *record.args[1:])
         record.msg = _cleaned(record.msg)
