@@ -34,7 +34,7 @@ class Figures(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """Of one link after a refresh, by table. `fingerprint`: see `watcher.fingerprint`."""
+    """Of one link after a refresh, by table. `fingerprint`: see `SourceBatch.fingerprints`."""
 
     link: LinkToWrite
     is_voided: bool

@@ -75,6 +75,7 @@ def read_batch(
     conditions = rows_of("conditions", queries.conditions, ConditionRow)
     orders = rows_of("orders", queries.orders, OrderRow)
     allergies = rows_of("allergy", queries.allergies, AllergyRow)
+    fingerprints = {table: read_fingerprints(fetch, schema, table=table, person_ids=person_ids) for table in TABLES}
     pointing = [{row.encounter_id for row in rows} for rows in (obs, diagnoses, conditions, orders, allergies)]
     return SourceBatch(
         persons=persons,
@@ -90,7 +91,8 @@ def read_batch(
         encounter_providers=_read_encounter_providers(fetch, schema, encounters),
         other_parents=_read_other_parents(fetch, schema, obs, encounters, visits, set().union(*pointing)),
         group_parents=_read_group_parents(fetch, schema, obs),
-        counts={table: count_rows(fetch, schema, table=table, person_ids=person_ids) for table in TABLES},
+        counts={table: {person: sums[0] for person, sums in of.items()} for table, of in fingerprints.items()},
+        fingerprints=fingerprints,
         obs_ranges=_read_obs_ranges(fetch, schema, obs),
     )
 
@@ -125,6 +127,16 @@ def count_rows(fetch: Fetch, schema: Schema, *, table: str, person_ids: Iterable
     if not schema.has(table):
         return {}
     return dict(_fetch_in(fetch, lambda ids: queries.counts(schema, table, ids), person_ids))
+
+
+def read_fingerprints(
+    fetch: Fetch, schema: Schema, *, table: str, person_ids: Iterable[int]
+) -> dict[int, tuple[int, int, int]]:
+    """Return person → (number of rows, sum of ids, sum of CRC32(id)), voided ones too, from the index alone."""
+    if not schema.has(table):
+        return {}
+    rows = _fetch_in(fetch, lambda ids: queries.fingerprints(schema, table, ids), person_ids)
+    return {person_id: (int(n), int(ids), int(crcs)) for person_id, n, ids, crcs in rows}
 
 
 # ----------------------------------------------------------------------------------------- what rows hang on

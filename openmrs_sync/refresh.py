@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from hospitals.connections import Source
-from openmrs_sync import anchors, balance, brake, discovery, enricher, identity, links, reader, watcher, writer
+from openmrs_sync import anchors, balance, brake, discovery, enricher, identity, links, reader, writer
 from openmrs_sync.rows import TABLES, LinkToWrite, Rendered, SourceBatch
 from openmrs_sync.session import Session
 from openmrs_sync.stores import StoredRecord, conflict_target, record_store
@@ -105,8 +105,10 @@ def _read(session: Session, *, persons: Mapping[int, LinkToWrite], stored: Mappi
         fetch, session.schema, person_ids=list(persons), identifier_type_ids=session.identifier_type_ids
     )
     session.names.prepare(batch)
-    seen = {keys.key(table, row[0]) for table, rows in _tables(batch).items() for row in rows}
-    lost = [key for key, record in stored.items() if record.is_current and key not in seen]
+    lost: list[str] = []
+    if stored:
+        seen = {keys.key(table, row[0]) for table, rows in _tables(batch).items() for row in rows}
+        lost = [key for key, record in stored.items() if record.is_current and key not in seen]
     owners = _owners(session.source, session, lost) if lost else {}
     return Read(batch=batch, read_at=read_at, owners=owners, lost=lost)
 
@@ -217,22 +219,17 @@ def _name_doctors(session: Session, *, rendered: Sequence[Rendered], now: dateti
 
 
 def _finish(session: Session, *, read: Read, ours: Mapping[int, LinkToWrite], rendered: Sequence[Rendered]) -> None:
-    ids: dict[int, dict[str, list[int]]] = {person_id: {} for person_id in ours}
-    for person in rendered:
-        of_table = ids[person.person_id]
-        for record in person.records:
-            of_table.setdefault(record.table, []).append(record.source_id)
-        for left_out in (*person.excluded, *person.parked):
-            of_table.setdefault(left_out.table, []).append(left_out.source_id)
+    batch = read.batch
+    fingerprints: dict[int, dict[str, Sequence[int]]] = {person_id: {} for person_id in batch.persons}
+    for table, of_person in batch.fingerprints.items():
+        for person_id, sums in of_person.items():
+            fingerprints.setdefault(person_id, {})[table] = sums
     balances = balance.draw(
         links=ours,
         rendered=rendered,
-        counts=read.batch.counts,
-        fingerprints={
-            person_id: {table: watcher.fingerprint(values) for table, values in of_table.items()}
-            for person_id, of_table in ids.items()
-        },
-        voided=frozenset(person_id for person_id, person in read.batch.persons.items() if person.is_voided),
+        counts=batch.counts,
+        fingerprints=fingerprints,
+        voided=frozenset(person_id for person_id, person in batch.persons.items() if person.is_voided),
     )
     balance.finish(
         balances=balances,

@@ -284,6 +284,8 @@ class SourceBatch:
     group_parents: frozenset[int]
     #: {table: {person_id: n}}: a separate, join-free COUNT in the same snapshot, voided rows included
     counts: Mapping[str, Mapping[int, int]]
+    #: {table: {person_id: [n, sum of ids, sum of CRC32(id)]}}: what the deep look compares with later
+    fingerprints: Mapping[str, Mapping[int, Sequence[int]]] = field(default_factory=dict)
     #: obs_id → the range that was valid for it; empty before 2.7
     obs_ranges: Mapping[int, ObsRange] = field(default_factory=dict)
 

@@ -158,12 +158,6 @@ def changed_fingerprints(
     return changed
 
 
-def fingerprint(ids: Iterable[int]) -> list[int]:
-    """Count, sum and sum of CRC32 of ids, as the source computes them in `queries.fingerprints`."""
-    values = list(ids)
-    return [len(values), sum(values), sum(zlib.crc32(b"%d" % value) for value in values)]
-
-
 def voided_obs(fetch: Fetch, *, schema: Schema, before: bytes | None) -> tuple[set[int], bytes]:
     """Persons with an obs that was voided or un-voided since the last deep look, and the set to remember
     (compressed).

@@ -20,8 +20,8 @@ SQLITE_OPTIONS = {
     "transaction_mode": "IMMEDIATE",
     "timeout": 20,
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000; "
-    # checkpoints of 16 MB instead of 4, and 16 MB of pages in memory: a first sync writes a third faster
-    "PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-16000;",
+    # checkpoints of 80 MB instead of 4, and 16 MB of pages in memory: measurably faster first syncs
+    "PRAGMA wal_autocheckpoint=20000; PRAGMA cache_size=-16000;",
 }
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -106,10 +105,13 @@ class RelationalStore:
 
     def _values(self, records: Sequence[RecordToWrite], *, by: WrittenBy) -> list[tuple[Any, ...]]:
         """In the order of COLUMNS."""
-        raw = cache(self._raw)
-        last = (raw(by.hospital_id), CURRENT, "", self._connection.ops.adapt_datetimefield_value(by.at), by.token)
+        at = self._connection.ops.adapt_datetimefield_value(by.at)
+        last = (self._raw(by.hospital_id), CURRENT, "", at, by.token)
+        # by identity: the records of a link share its two uuids, and hashing a UUID is a call into Python
+        shared = {id(uuid): uuid for record in records for uuid in (record.link_id, record.patient_id)}
+        raw = {name: self._raw(uuid) for name, uuid in shared.items()}
         return [
-            (key, raw(link_id), raw(patient_id), *row[:PART_OF], part_of, *row[PART_OF + 1 :], digest, *last)
+            (key, raw[id(link_id)], raw[id(patient_id)], *row[:PART_OF], part_of, *row[PART_OF + 1 :], digest, *last)
             for key, link_id, patient_id, row, part_of, digest in records
         ]
 
