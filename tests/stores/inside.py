@@ -5,7 +5,7 @@ Each prints one JSON value on standard output. The settings come from the enviro
     sync                            sync --json, and receipt --verify --json after it
     later HOURS                     a sync by a worker whose clock says so many hours from now
     histories NATIONAL_ID …         everything that passport.history says of each
-    frozen CODE                     reads the hospital and stops itself (SIGSTOP) right before it writes records
+    frozen CODE NATIONAL_ID         reads this patient there and stops itself (SIGSTOP) right before it writes records
     down                            what a run says whose store does not answer
 """
 
@@ -106,12 +106,13 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
-def frozen(code: str) -> Any:
+def frozen(code: str, national_id: str) -> Any:
     from django.utils import timezone
 
     from hospitals.models import Hospital
     from openmrs_sync import stores
-    from openmrs_sync.pipeline import sync_hospital
+    from openmrs_sync.pipeline import refresh_patient
+    from passport.registration import find_patient
 
     store = type(stores.record_store())
     # A relational store's fence is a lock: who is stopped behind it stops the others, too, until its connection ends.
@@ -124,8 +125,9 @@ def frozen(code: str) -> Any:
         return original(*arguments, **named)
 
     setattr(store, name, stop_first)
-    hospital = Hospital.objects.get(code=code)
-    return run_of(sync_hospital(hospital=hospital, trigger="command", now=timezone.now(), full=True, deep=True))
+    hospital, patient = Hospital.objects.get(code=code), find_patient(national_id=national_id)
+    assert patient is not None
+    return refresh_patient(hospital=hospital, patient=patient, now=timezone.now()).status
 
 
 def down() -> Any:
