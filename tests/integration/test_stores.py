@@ -237,22 +237,22 @@ def test_what_a_frozen_worker_writes_late_has_no_effect(
     added = pretend.add_obs(alice, "weight", 98)
     moving = pretend.add_obs(alice, "weight", 97)
     pretend.update("obs", wandering, person_id=alice)
-    late = passport.start("frozen", "kigali", ALICE)
-    try:
-        wait_until_stopped(late)
-        pretend.edit_obs_in_place(weights[0], value_numeric=60)
-        pretend.purge_obs(added)
-        pretend.update("obs", moving, person_id=bob)
-        pretend.update("obs", wandering, person_id=bob)
-        pretend.void_obs(weights[1])
-        (run,) = passport.inside("later", "1")
-        assert run["status"] == "ok"
-        before = passport.inside("histories", ALICE, BOB)
-        late.send_signal(signal.SIGCONT)
-        out, errors = late.communicate(timeout=120)
-    finally:
-        late.kill()
-        late.wait()
+    with passport.start("frozen", "kigali", ALICE) as late:
+        try:
+            wait_until_stopped(late)
+            pretend.edit_obs_in_place(weights[0], value_numeric=60)
+            pretend.purge_obs(added)
+            pretend.update("obs", moving, person_id=bob)
+            pretend.update("obs", wandering, person_id=bob)
+            pretend.void_obs(weights[1])
+            (run,) = passport.inside("later", "1")
+            assert run["status"] == "ok"
+            assert run["n_unchanged"] > 2  # taken over, not made anew: what is withdrawn must stay known
+            before = passport.inside("histories", ALICE, BOB)
+            late.send_signal(signal.SIGCONT)
+            out, errors = late.communicate(timeout=120)
+        finally:
+            late.kill()
     assert late.returncode == 0, errors[-4000:]
     assert json.loads(out) == "failed"  # the claim was lost
     assert passport.inside("histories", ALICE, BOB) == before

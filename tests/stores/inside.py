@@ -52,7 +52,7 @@ def later(hours: str) -> Any:
 
 
 def run_of(run: Any) -> dict[str, Any]:
-    return {"status": run.status, "error_kind": run.error_kind, "message": run.message, "n_updated": run.n_updated}
+    return {"status": run.status, "error_kind": run.error_kind, "message": run.message, "n_unchanged": run.n_unchanged}
 
 
 def histories(*national_ids: str) -> Any:
