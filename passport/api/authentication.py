@@ -7,6 +7,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework_simplejwt import authentication
 from rest_framework_simplejwt.exceptions import AuthenticationFailed
 
+from passport.api import tokens
 from passport.models import User
 
 
@@ -18,8 +19,8 @@ class JWTAuthentication(authentication.JWTAuthentication):
             user = User.objects.filter(pk=validated_token.get("user_id")).first()
         except (ValueError, TypeError, ValidationError):
             user = None
-        if user is None or not user.is_active:
-            # Gone, closed and never there are the same answer.
+        if user is None or not user.is_active or not tokens.fits(token=validated_token, user=user):
+            # Gone, closed and never there are the same answer; so are another password, and a code that is due.
             raise AuthenticationFailed("This token is no longer good. Log in again.", code="token-not-valid")
         return user
 

@@ -14,8 +14,13 @@ from passport.views.session import address_of
 WRONG = "This name and password, or the one-time code, do not fit together."
 
 
-def check_login(*, request: Request, username: str, password: str, now: dt.datetime, otp: str = "") -> User:
-    """The account. Raises AuthenticationFailed (401), OtpRequired (401), TotpNotEnrolled (403), Throttled (429)."""
+def check_login(
+    *, request: Request, username: str, password: str, now: dt.datetime, otp: str = ""
+) -> tuple[User, bool]:
+    """The account, and whether it gave a one-time code.
+
+    Raises AuthenticationFailed (401), OtpRequired (401), TotpNotEnrolled (403), Throttled (429).
+    """
     who = credentials.visitor(typed_name=username, address=address_of(request._request))
     try:
         user = credentials.check_password(typed_name=username, password=password, who=who, now=now)
@@ -26,7 +31,7 @@ def check_login(*, request: Request, username: str, password: str, now: dt.datet
         raise AuthenticationFailed(WRONG, code="login-failed") from None
     credentials.forget_failures(who)
     record_event(action="login", actor=user, now=now, basis="code" if has_code else "password", details={"via": "api"})
-    return user
+    return user, has_code
 
 
 def _check_second_factor(*, user: User, otp: str, who: credentials.Visitor, now: dt.datetime) -> bool:

@@ -1,7 +1,8 @@
 """Refresh tokens: made at login, used once, and the end of their whole family when one is used twice.
 
 A family is what descends from one login. Whoever uses a token that was used before holds a stolen copy, or its owner
-does: nobody can tell, so both are out.
+does: nobody can tell, so both are out. A new password ends all families, and so does a role that asks for a one-time
+code where the login had none.
 """
 
 import datetime as dt
@@ -10,14 +11,20 @@ from dataclasses import dataclass
 from typing import cast
 
 from django.db import transaction
+from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken, Token
 
 from passport.audit import record_event
 from passport.models import User
+from passport.views import credentials
 
 FAMILY = "family"
+#: A digest of the account's password as it was at the login.
+AS_OF = "as_of"
+#: Whether the login had a one-time code.
+CODE = "code"
 
 
 class TokenRefused(Exception):
@@ -33,14 +40,22 @@ class Pair:
     refresh: str
 
 
-def issue(*, user: User, now: dt.datetime) -> Pair:
+def issue(*, user: User, now: dt.datetime, has_code: bool = False) -> Pair:
     """The first pair of a new family. Also the moment of the last login."""
     token = RefreshToken()
     token["user_id"] = str(user.pk)
     token[FAMILY] = uuid.uuid4().hex
+    token[AS_OF] = user.get_session_auth_hash()
+    token[CODE] = has_code
     token.outstand()
     User.objects.filter(pk=user.pk).update(last_login=now)
     return Pair(access=str(token.access_token), refresh=str(token))
+
+
+def fits(*, token: Token, user: User) -> bool:
+    """Whether the account still has the password of the token's login, and asks for no code that the login lacked."""
+    is_same_password = constant_time_compare(str(token.get(AS_OF, "")), user.get_session_auth_hash())
+    return is_same_password and (token.get(CODE) is True or not credentials.must_have_code(user))
 
 
 def rotate(*, refresh: str, now: dt.datetime) -> Pair:
@@ -97,7 +112,8 @@ def _raw(text: str) -> Token:
 
 
 def _owner(token: RefreshToken) -> User | None:
-    return User.objects.filter(pk=token.get("user_id"), is_active=True).first()
+    user = User.objects.filter(pk=token.get("user_id"), is_active=True).first()
+    return user if user is not None and fits(token=token, user=user) else None
 
 
 def _spend(token: RefreshToken) -> bool:

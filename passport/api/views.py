@@ -68,8 +68,8 @@ class Token(PublicView):
     def post(self, request: Request) -> Response:
         body = _checked(TokenRequestSerializer(data=request.data))
         now = timezone.now()
-        user = check_login(request=request, now=now, **body)
-        return _pair(tokens.issue(user=user, now=now))
+        user, has_code = check_login(request=request, now=now, **body)
+        return _pair(tokens.issue(user=user, now=now, has_code=has_code))
 
 
 class Refresh(PublicView):

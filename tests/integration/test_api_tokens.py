@@ -139,6 +139,36 @@ def test_a_demoted_admin_is_refused_with_the_token_of_before() -> None:
     assert (last_event().action, last_event().basis) == ("api_refused", "refused")
 
 
+def test_a_new_password_ends_every_token_of_before() -> None:
+    alice = make_patient(national_id=NUMBER, now=NOW, username="alice").user
+    pair = log_in("alice").json()
+    assert alice is not None
+    alice.set_password("another-long-password")
+    alice.save()
+    assert me(pair["access"]).status_code == 401
+    assert refresh(pair["refresh"]).status_code == 401
+    fresh = log_in("alice", "another-long-password").json()
+    assert me(refresh(fresh["refresh"]).json()["access"]).status_code == 200
+
+
+def test_a_token_without_a_code_opens_nothing_once_a_code_is_due(settings: Any) -> None:
+    settings.REQUIRE_TOTP = True
+    patient = make_patient(national_id=NUMBER, now=NOW, username="alice")
+    pair = log_in("alice").json()
+    User.objects.filter(pk=patient.user_id).update(role="admin", is_staff=True)
+    headers = {"Authorization": f"Bearer {pair['access']}"}
+    assert Client().get("/api/openmrs-sync/runs/", headers=headers).status_code == 401
+    assert refresh(pair["refresh"]).status_code == 401
+
+
+def test_a_token_with_a_code_is_good_for_who_needs_one(settings: Any) -> None:
+    settings.REQUIRE_TOTP = True
+    device = TOTPDevice.objects.create(user=make_account(username="admin", role="admin"), name="app", confirmed=True)
+    pair = refresh(log_in("admin", otp=f"{totp(device.bin_key):06d}").json()["refresh"]).json()
+    headers = {"Authorization": f"Bearer {pair['access']}"}
+    assert Client().get("/api/openmrs-sync/runs/", headers=headers).status_code == 200
+
+
 def test_tokens_of_a_deleted_account_are_401() -> None:
     admin = make_account(username="admin", role="admin")
     pair = log_in("admin").json()
