@@ -1,8 +1,9 @@
-"""The app `passport`."""
+"""The app `passport`, and the admin with a door of ours."""
 
 from importlib import import_module
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 
 
 class PassportConfig(AppConfig):
@@ -11,3 +12,7 @@ class PassportConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("passport.checks")  # registers them
+
+
+class PassportAdminConfig(AdminConfig):
+    default_site = "passport.admin_site.PassportAdminSite"

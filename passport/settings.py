@@ -45,7 +45,7 @@ INSTALLED_APPS = [
     "passport.apps.PassportConfig",
     "hospitals.apps.HospitalsConfig",
     "openmrs_sync.apps.OpenmrsSyncConfig",
-    "django.contrib.admin",
+    "passport.apps.PassportAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

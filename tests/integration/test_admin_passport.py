@@ -147,3 +147,20 @@ def test_a_corrected_birth_date_has_the_matcher_look_at_the_links_again(browser:
 def test_admins_enter_by_the_same_door_as_everyone() -> None:
     answer = Client().get("/admin/login/?next=/admin/")
     assert (answer.status_code, answer["Location"]) == (302, "/?next=/admin/")
+
+
+# --- the door ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_without_a_code_is_outside_once_a_code_is_due(browser: Client, settings: Any) -> None:
+    assert browser.get("/admin/").status_code == 200
+    settings.REQUIRE_TOTP = True
+    for page in ("/admin/", "/admin/passport/patient/", "/admin/password_change/"):
+        answer = browser.get(page)
+        assert (answer.status_code, answer["Location"].split("?")[0]) == (302, "/admin/login/")
+    assert browser.get("/admin/", follow=True).redirect_chain[-1][0].startswith("/?next=")
+
+
+def test_the_role_alone_opens_admin_whatever_flags_were_left_behind(browser: Client) -> None:
+    User.objects.filter(username="grace").update(role="patient")
+    assert browser.get("/admin/passport/patient/").status_code == 302
