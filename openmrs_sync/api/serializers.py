@@ -7,6 +7,7 @@ from rest_framework import serializers
 from openmrs_sync.control import LONGEST_INTERVAL, SHORTEST_INTERVAL
 from openmrs_sync.models import Breaker, SyncRun
 from openmrs_sync.runs import COUNTS
+from passport.api.serializers import ProblemSerializer
 
 
 class WholeNumberField(serializers.IntegerField):
@@ -57,6 +58,13 @@ class StartedRunSerializer(serializers.Serializer[Any]):
 
 
 class SyncAllSerializer(serializers.Serializer[Any]):
+    runs = StartedRunSerializer(many=True)
+    already_running = serializers.ListField(child=serializers.CharField())
+
+
+class SyncAllConflictSerializer(ProblemSerializer):
+    """The problem, with the lists of the answer that it stands for."""
+
     runs = StartedRunSerializer(many=True)
     already_running = serializers.ListField(child=serializers.CharField())
 

@@ -34,6 +34,7 @@ from openmrs_sync.api.serializers import (
     RunSerializer,
     StartSerializer,
     StatusSerializer,
+    SyncAllConflictSerializer,
     SyncAllSerializer,
     SyncPatientSerializer,
 )
@@ -51,6 +52,10 @@ PAGE = 50
 N_LATEST_RUNS = 20
 #: Of every address here.
 PROBLEMS = {(code, problems.CONTENT_TYPE): ProblemSerializer for code in (400, 401, 403)}
+NOT_FOUND = {(404, problems.CONTENT_TYPE): ProblemSerializer}
+CONFLICT = {(409, problems.CONTENT_TYPE): SyncAllConflictSerializer}
+OTHER_BODY = {(415, problems.CONTENT_TYPE): ProblemSerializer}
+TOO_OFTEN = {(429, problems.CONTENT_TYPE): ProblemSerializer}
 
 
 class AdminView(APIView):
@@ -63,7 +68,9 @@ class Initialize(AdminView):
     """Create or update these hospitals and test each; without a body test those that are there."""
 
     @extend_schema(
-        request=InitializeSerializer, responses={200: InitializedSerializer, **PROBLEMS}, operation_id="sync_initialize"
+        request=InitializeSerializer,
+        responses={200: InitializedSerializer, **PROBLEMS, **OTHER_BODY},
+        operation_id="sync_initialize",
     )
     def post(self, request: Request) -> Response:
         body, actor, now = checked(InitializeSerializer, request), caller(request), timezone.now()
@@ -83,7 +90,9 @@ class Initialize(AdminView):
 class Start(AdminView):
     """Let the schedule run, with this interval or the stored one."""
 
-    @extend_schema(request=StartSerializer, responses={200: ControlSerializer, **PROBLEMS}, operation_id="sync_start")
+    @extend_schema(
+        request=StartSerializer, responses={200: ControlSerializer, **PROBLEMS, **OTHER_BODY}, operation_id="sync_start"
+    )
     def post(self, request: Request) -> Response:
         body = checked(StartSerializer, request)
         now = timezone.now()
@@ -108,7 +117,7 @@ class SyncAll(AdminView):
     @extend_schema(
         request=None,
         parameters=[OpenApiParameter("fullHistory", bool, description="Read every linked person again.")],
-        responses={202: SyncAllSerializer, **PROBLEMS, (409, problems.CONTENT_TYPE): ProblemSerializer},
+        responses={202: SyncAllSerializer, **PROBLEMS, **CONFLICT},
         operation_id="sync_all",
     )
     def post(self, request: Request) -> Response:
@@ -139,10 +148,10 @@ class SyncPatient(APIView):
     @extend_schema(
         request=None,
         parameters=[
-            OpenApiParameter("nationalId", OpenApiTypes.STR, OpenApiParameter.PATH),
+            OpenApiParameter("national_id", OpenApiTypes.STR, OpenApiParameter.PATH),
             OpenApiParameter("hospital", str, description="The code of one hospital; all when left out."),
         ],
-        responses={200: SyncPatientSerializer, **PROBLEMS},
+        responses={200: SyncPatientSerializer, **PROBLEMS, **TOO_OFTEN},
         operation_id="sync_patient",
     )
     def post(self, request: Request, national_id: str) -> Response:
@@ -206,7 +215,7 @@ class Runs(AdminView):
 class Run(AdminView):
     """One run."""
 
-    @extend_schema(responses={200: RunSerializer, **PROBLEMS}, operation_id="sync_run")
+    @extend_schema(responses={200: RunSerializer, **PROBLEMS, **NOT_FOUND}, operation_id="sync_run")
     def get(self, request: Request, run_id: str) -> Response:  # noqa: ARG002 - a fixed signature
         try:
             pk = UUID(run_id)

@@ -1,4 +1,7 @@
-"""Below /api/. Each address with and without the slash at the end: a redirect would lose a POST."""
+"""Below /api/. Each address with and without the slash at the end: a redirect would lose a POST.
+
+A National ID may be written with slashes of its own.
+"""
 
 from django.urls import URLPattern, URLResolver, include, re_path
 from drf_spectacular.views import SpectacularAPIView
@@ -10,7 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^auth/token/?$", views.Token.as_view(), name="api-token"),
     re_path(r"^auth/refresh/?$", views.Refresh.as_view(), name="api-refresh"),
     re_path(r"^auth/logout/?$", views.Logout.as_view(), name="api-logout"),
-    re_path(r"^patients/(?P<national_id>[^/]+)/records/?$", views.PatientRecords.as_view(), name="api-patient-records"),
+    re_path(r"^patients/(?P<national_id>.+)/records/?$", views.PatientRecords.as_view(), name="api-patient-records"),
     re_path(r"^me/?$", views.OwnProfile.as_view(), name="api-me"),
     re_path(r"^me/records/?$", views.OwnRecords.as_view(), name="api-me-records"),
     re_path(r"^me/access/?$", views.OwnAccess.as_view(), name="api-me-access"),

@@ -80,7 +80,12 @@ def test_a_record_has_the_fields_of_the_contract_and_no_other(cast: Cast) -> Non
 def test_every_spelling_of_number_and_slash_is_the_same_answer(cast: Cast) -> None:
     answers = {
         cast.get("bob", path).content
-        for path in (OURS, OURS.rstrip("/"), f"/api/patients/{NUMBER[:4]}-{NUMBER[4:]}/records")
+        for path in (
+            OURS,
+            OURS.rstrip("/"),
+            f"/api/patients/{NUMBER[:4]}-{NUMBER[4:]}/records",
+            f"/api/patients/{NUMBER[:6]}%2F{NUMBER[6:8]}/{NUMBER[8:]}/records/",
+        )
     }
     assert len(answers) == 1
 

@@ -287,6 +287,15 @@ def test_initialize_refuses_what_is_no_list(admin: Caller) -> None:
     assert admin.post("initialize", {"hospitals": {"code": "a"}}).status_code == 400
 
 
+def test_the_schema_names_what_is_answered() -> None:
+    paths = json.loads(Client().get("/api/schema/?format=json").content)["paths"]
+    sync_patient = paths[f"{ROOT}/sync-patient/{{national_id}}/"]["post"]
+    assert [each["name"] for each in sync_patient["parameters"] if each["in"] == "path"] == ["national_id"]
+    assert "429" in sync_patient["responses"]
+    assert "404" in paths[f"{ROOT}/runs/{{run_id}}/"]["get"]["responses"]
+    assert "Conflict" in str(paths[f"{ROOT}/sync-all/"]["post"]["responses"]["409"])
+
+
 # --- sync-patient -----------------------------------------------------------------------------------------------------
 
 
