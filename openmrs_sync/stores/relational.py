@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connections
+from django.db.backends.utils import CursorWrapper
 
 from openmrs_sync.claims import HeldClaim
 from openmrs_sync.rows import chunks
@@ -70,7 +71,7 @@ class RelationalStore:
         return found
 
     def upsert(self, records: Sequence[RecordToWrite], *, by: WrittenBy) -> None:
-        with self._connection.cursor() as cursor:
+        with self._cursor() as cursor:
             cursor.executemany(self._upsert, self._values(records, by=by))
 
     def withdraw(self, keys: Sequence[str], *, reason: str, by: WrittenBy) -> None:
@@ -124,13 +125,18 @@ class RelationalStore:
             return uuid.hex
         return str(uuid) if self._connection.vendor == "mysql" else uuid  # MariaDB from 10.7 on
 
+    def _cursor(self) -> CursorWrapper:
+        """Without Django's debug log: it would format every statement with its thousands of values, and keep it."""
+        self._connection.ensure_connection()
+        return self._connection.make_cursor(self._connection.create_cursor())
+
     def _fetch(self, sql: str, params: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-        with self._connection.cursor() as cursor:
+        with self._cursor() as cursor:
             cursor.execute(sql, params)
             yield from cursor.fetchall()
 
     def _execute(self, sql: str, params: Sequence[Any]) -> None:
-        with self._connection.cursor() as cursor:
+        with self._cursor() as cursor:
             cursor.execute(sql, params)
 
 
@@ -149,7 +155,7 @@ class PostgresStore(RelationalStore):
         )
 
     def upsert(self, records: Sequence[RecordToWrite], *, by: WrittenBy) -> None:
-        with self._connection.cursor() as cursor:
+        with self._cursor() as cursor:
             # once per connection: a table that is made and dropped in every transaction swells the catalogue
             cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS {INCOMING} (LIKE {TABLE}) ON COMMIT DELETE ROWS")
             # what an earlier call in this transaction left there
