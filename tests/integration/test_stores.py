@@ -214,6 +214,8 @@ def test_a_history_reads_the_same_as_from_sqlite(story: Story, store: str) -> No
     assert told.second_histories == sqlite.second_histories
     assert len(sqlite.second_histories[story.numbers[0]]["all"]) > 40
     assert sqlite.first_histories != sqlite.second_histories
+    for part in ("searched", "tests", "details"):  # each of them was asked something that has an answer
+        assert any(history[part] for history in sqlite.second_histories.values())
 
 
 # --- a worker that was frozen past its lease --------------------------------------------------------------------------

@@ -6,6 +6,7 @@ of ours may import it; it is an imitation: what it answers well is no proof that
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -28,23 +29,25 @@ def find_mongod() -> Path | None:
     """`$MONGOD`, or the imitation, installed when it is not there. None when neither can be had."""
     if named := os.environ.get("MONGOD"):
         return Path(named) if Path(named).is_file() else None
-    return _installed() or _install()
-
-
-def _installed() -> Path | None:
+    if not (HOME / "installed").exists():
+        _install()
     program = HOME / "bin" / "secantusd-py"
     return program if program.is_file() else None
 
 
-def _install() -> Path | None:
-    """From the package index, or from a wheel beside the checkout."""
-    made = subprocess.run([sys.executable, "-m", "venv", str(HOME)], capture_output=True, check=False)
-    pip = [str(HOME / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    if made.returncode == 0:
+def _install() -> None:
+    """From the package index, or from a wheel beside the checkout. One process at a time: pytest-xdist starts several."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    with (HOME / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (HOME / "installed").exists():
+            return
+        subprocess.run([sys.executable, "-m", "venv", str(HOME)], capture_output=True, check=False)
+        pip = [str(HOME / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         for source in ([], ["--find-links", str(WHEELS)], ["--no-index", "--find-links", str(WHEELS)]):
             if subprocess.run([*pip, *source, SECANTUS], capture_output=True, check=False).returncode == 0:
-                return _installed()
-    return None
+                (HOME / "installed").touch()
+                return
 
 
 class MongoServer(PrivateServer):
