@@ -74,7 +74,7 @@ def fernet_keys(text: str) -> list[str]:
 
 def whole_number(env: environ.FileAwareEnv, *, name: str, default: int, low: int, high: int) -> int:
     text = env.str(name, default=str(default)).strip()
-    if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
         raise ImproperlyConfigured(f"{name} must be a whole number from {low} to {high}.")
     return int(text)
 
@@ -127,11 +127,14 @@ def relational(url: str, *, name: str, base: Path) -> dict[str, Any]:
             f"{name} must begin with sqlite://, postgres:// or mysql:// "
             "(mongodb:// is for DATABASE_URL only and holds the records)."
         )
-    config: dict[str, Any] = environ.FileAwareEnv.db_url_config(url)
-    if not config.get("NAME"):
+    try:
+        config: dict[str, Any] = environ.FileAwareEnv.db_url_config(url)
+    except ValueError:  # a port that is no number, a bracket that stays open
         raise ImproperlyConfigured(
-            f"{name} names no database. Example: {scheme}://user:password@host/passport"
-        )
+            f"{name} is not an address. Example: {scheme}://user:password@host:3306/passport"
+        ) from None
+    if not config.get("NAME"):
+        raise ImproperlyConfigured(f"{name} names no database. Example: {scheme}://user:password@host/passport")
     if scheme == "sqlite":
         path = Path(config["NAME"])
         config["NAME"] = str(path if path.is_absolute() else base / path)

@@ -40,10 +40,8 @@ class Question:
     """A concept as obs ask it, with all that follows from it alone."""
 
     concept: Concept
-    label: str
-    uuid: str
-    category: str
-    rule: str
+    #: category, rule, concept id, uuid and label: a stretch of every record of this concept
+    shown: tuple[str, str, int, str, str]
     is_hidden: bool
     datatype: str
     unit: str
@@ -65,10 +63,7 @@ class Questions(dict[int, Question]):
         bounds = Bounds(concept.low_normal, concept.high_normal, concept.low_critical, concept.high_critical)
         question = self[concept_id] = Question(
             concept=concept,
-            label=concept.name,
-            uuid=concept.uuid,
-            category=category,
-            rule=rule,
+            shown=(category, rule, concept_id, concept.uuid, concept.name),
             is_hidden=is_hidden,
             datatype=concept.datatype,
             unit=concept.unit,

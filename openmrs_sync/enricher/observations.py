@@ -58,40 +58,18 @@ def obs_renderer(
         if patient_id is not None and patient_id != person_id:
             return "encounter_of_another_patient"
         text, number = value
-        if number is None and row[20] is None:
-            unit, low, high, flag = NOT_MEASURED
-        else:
-            unit, low, high, flag = measure(row, question, number)
+        measured = NOT_MEASURED if number is None and row[20] is None else measure(row, question, number)
         note = notes.get(obs_id, NOTHING)
-        at_local, order_at = moments[obs_datetime]
+        is_plain = row[18:21] in PLAIN and not note.details
         record = (
-            "obs",
-            obs_id,
-            uuid,
-            question.category,
-            question.rule,
-            concept_id,
-            question.uuid,
-            question.label,
-            text,
-            number,
-            unit,
-            low,
-            high,
-            flag,
-            at_local,
-            order_at,
-            visit_id,
-            encounter_id,
-            root_id,
-            note.part_of,
-            note.certainty,
-            note.rank,
-            provider,
-            provider_uuid,
-            location if location_id is None else locations[location_id],
-            moments[row[22]][0],
-            plain_details if row[18:21] in PLAIN and not note.details else _details(row, note, plain_details),
+            ("obs", obs_id, uuid)
+            + question.shown
+            + (text, number)
+            + measured
+            + moments[obs_datetime]
+            + (visit_id, encounter_id, root_id, note.part_of, note.certainty, note.rank, provider, provider_uuid)
+            + (location if location_id is None else locations[location_id], moments[row[22]][0])
+            + (plain_details if is_plain else _details(row, note, plain_details),)
         )
         return new_record(RecordRow, record)
 

@@ -1,0 +1,111 @@
+"""Settings refuse nonsense with a sentence that says what to do, and never repeat a secret."""
+
+from pathlib import Path
+from typing import Any
+
+import environ
+import pytest
+from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
+
+from passport import environment
+
+
+def env(monkeypatch: pytest.MonkeyPatch, **values: str) -> Any:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return environ.FileAwareEnv()
+
+
+def test_a_missing_secret_is_refused_with_the_command_that_makes_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("SECRET_KEY", raising=False)
+
+    with pytest.raises(ImproperlyConfigured, match="python -c"):
+        environment.made_secret(env(monkeypatch), name="SECRET_KEY", debug=False, var=tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_under_debug_a_missing_secret_is_made_once_and_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CREDENTIAL_KEYS", raising=False)
+
+    made = [
+        environment.made_secret(env(monkeypatch), name="CREDENTIAL_KEYS", debug=True, var=tmp_path) for _ in range(2)
+    ]
+
+    assert made[0] == made[1] == environment.fernet_keys(made[0])[0]
+    (kept,) = tmp_path.iterdir()
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_secret_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("from-a-file\n")
+
+    found = environment.made_secret(
+        env(monkeypatch, SECRET_KEY_FILE=str(file)), name="SECRET_KEY", debug=False, var=tmp_path
+    )
+
+    assert found == "from-a-file"
+
+
+def test_the_first_key_encrypts_and_a_bad_one_is_named_by_its_place() -> None:
+    keys = [Fernet.generate_key().decode() for _ in range(2)]
+    assert environment.fernet_keys(", ".join(keys)) == keys
+
+    with pytest.raises(ImproperlyConfigured, match="key number 2") as refused:
+        environment.fernet_keys(f"{keys[0]},not-a-key")
+
+    assert "not-a-key" not in str(refused.value)
+    with pytest.raises(ImproperlyConfigured, match="is empty"):
+        environment.fernet_keys(" , ")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1441", "1.5", "x", "", "1e3"])
+def test_a_number_out_of_its_range_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="OPENMRS_SYNC_INTERVAL must be a whole number from 1 to 1440"):
+        environment.whole_number(
+            env(monkeypatch, OPENMRS_SYNC_INTERVAL=text), name="OPENMRS_SYNC_INTERVAL", default=5, low=1, high=1440
+        )
+
+
+@pytest.mark.parametrize("text,meant", [("TRUE", True), ("on", True), ("0", False), ("No", False)])
+def test_yes_and_no_may_be_said_in_several_ways(monkeypatch: pytest.MonkeyPatch, text: str, meant: bool) -> None:
+    assert environment.yes_or_no(env(monkeypatch, DEBUG=text), name="DEBUG", default=not meant) is meant
+
+
+def test_maybe_is_neither_yes_nor_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ImproperlyConfigured, match="DEBUG must be true or false"):
+        environment.yes_or_no(env(monkeypatch, DEBUG="maybe"), name="DEBUG", default=False)
+
+
+@pytest.mark.parametrize("url", ["mongodb://h/x", "oracle://h/x", "passport.sqlite3", "http://h/x"])
+def test_the_control_plane_is_relational(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ImproperlyConfigured, match="sqlite://, postgres:// or mysql://"):
+        environment.relational(url, name="CONTROL_DATABASE_URL", base=tmp_path)
+
+
+def test_a_server_without_a_database_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImproperlyConfigured, match="names no database"):
+        environment.relational("postgres://user:secret@host", name="DATABASE_URL", base=tmp_path)
+    with pytest.raises(ImproperlyConfigured, match="names no database"):
+        environment.mongodb("mongodb://user:secret@host")
+
+
+def test_a_mongodb_that_is_away_is_noticed_within_seconds() -> None:
+    config = environment.mongodb("mongodb://host:27017/passport?w=majority")
+
+    assert config["NAME"] == "passport"
+    assert config["HOST"].endswith("?w=majority&serverSelectionTimeoutMS=5000")
+
+
+def test_networks_and_patterns_are_read_at_the_start_and_not_at_the_first_use() -> None:
+    assert environment.networks("10.0.0.0/8, 192.168.0.0/16", name="N") == ["10.0.0.0/8", "192.168.0.0/16"]
+    with pytest.raises(ImproperlyConfigured, match=r"10\.0\.0\.0/8"):
+        environment.networks("10.0.0.0/99", name="ALLOWED_SOURCE_NETWORKS")
+    with pytest.raises(ImproperlyConfigured, match="not a regular expression"):
+        environment.pattern("[0-9", name="NATIONAL_ID_PATTERN")
+    with pytest.raises(ImproperlyConfigured, match="redis://"):
+        environment.redis_url("localhost:6379")
