@@ -169,6 +169,8 @@ class SyncPatient(APIView):
             raise PermissionDenied("You may refresh this person from your own hospital only.")
         record(action="sync_patient", basis=basis or "own_hospital")
         answers = patient_refresh.refresh_everywhere(patient=patient, hospitals=asked, now=now)
+        if not basis:
+            answers = [answer.untold() for answer in answers]
         details = {answer.hospital: answer.as_dict() for answer in answers}
         record(action="sync_patient_done", details=details)
         return Response(SyncPatientSerializer({"hospitals": [answer.as_dict() for answer in answers]}).data)

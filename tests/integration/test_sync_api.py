@@ -326,6 +326,15 @@ class TestSyncPatient:
         (line,) = known.json()["hospitals"]
         assert (line["hospital"], line["status"]) == ("kigali", "not_found")
 
+    def test_a_held_match_looks_like_nobody_to_a_doctor_without_access(self, kigali: Site) -> None:
+        world.register(NUMBER, sex="M")
+        kigali.pretend.add_person(national_id=NUMBER, sex="F")
+        bob, grace = Caller(account("bob", "doctor", at=kigali.hospital)), Caller(account("grace", "admin"))
+
+        seen = [who.post(f"sync-patient/{NUMBER}").json()["hospitals"][0]["status"] for who in (bob, grace)]
+
+        assert seen == ["not_found", "held"]
+
     def test_at_a_hospital_that_is_down_a_known_number_looks_like_an_unknown_one(self) -> None:
         down = hospital()
         world.register(NUMBER)
