@@ -58,7 +58,9 @@ BESIDE_THE_CHECKOUT = re.compile(r"\.\./shared\b")
 
 MAX_LINES_OF_A_FUNCTION = 60
 # Only these ask for the time; everything below them is given it.
-CLOCK_ROOMS = {"tasks", "queue", "supervisor", "views", "admin", "api", "management", "middleware"}
+CLOCK_ROOMS = {
+    "tasks", "queue", "supervisor", "views", "admin", "admin_site", "health", "api", "management", "middleware",
+}
 
 
 @cache
