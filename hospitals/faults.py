@@ -25,7 +25,10 @@ _DROPPED = (
 _SILENT = (
     "Nobody answers at the hospital's host and port. Check both, the firewall in between, and that the server runs."
 )
-_SLOW = "The hospital's server gave up on a slow statement. It is tried again by itself with a smaller batch."
+_SLOW = (
+    "The hospital's server gave up on a statement that took too long. It is tried again by itself; if this lasts, ask "
+    "the hospital to look at the load, or to allow this account more time for a statement."
+)
 _LOGIN = "The server refused the login. Check username and password, and that the account may come from our address."
 _TLS = (
     "TLS failed: the server offers none, or its certificate is not for this host or not from a trusted authority. "

@@ -11,6 +11,7 @@ LINK_REASONS = {
     "decided_different": "a human decided: not the same human",
     "decision_undone": "a decision was undone; the next look at the hospital judges again",
     "no_number": "the number no longer leads to this patient",
+    "person_gone": "the hospital has deleted this person from its database",
     "source_replaced": "the hospital's database was replaced",
 }
 

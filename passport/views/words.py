@@ -176,6 +176,18 @@ ACTIONS: Words = {
     "who_looked_read": gettext_lazy("opened this list"),
     "patient_registered": gettext_lazy("registered you for a passport"),
     "identifier_added": gettext_lazy("added one of your National ID numbers"),
+    "account_created": gettext_lazy("made your login"),
+    "patient_opened_in_admin": gettext_lazy("opened your details: name, birth date, numbers"),
+    "patient_added_in_admin": gettext_lazy("entered your details"),
+    "patient_changed_in_admin": gettext_lazy("changed your details"),
+    "accessgrant_added_in_admin": gettext_lazy("let a doctor or a hospital into your record"),
+    "accessgrant_changed_in_admin": gettext_lazy("changed whom you let into your record, or until when"),
+    "accessgrant_deleted_in_admin": gettext_lazy("ended a permission to see your record"),
+    "link_decided_same": gettext_lazy("decided that a hospital's patient is you"),
+    "link_decided_different": gettext_lazy("decided that a hospital's patient is not you"),
+    "link_decision_undone": gettext_lazy("took back a decision whether a hospital's patient is you"),
+    "sync_patient": gettext_lazy("asked hospitals for your newest entries"),
+    "sync_patient_done": gettext_lazy("got the hospitals' answer for your newest entries"),
 }
 
 ROLES: Words = {
