@@ -8,6 +8,7 @@ from django.contrib.admin.apps import AdminConfig
 
 class PassportConfig(AppConfig):
     name = "passport"
+    verbose_name = "Patients and accounts"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from django import template
-from django.utils import timezone
 
 from openmrs_sync import overview, words
 
@@ -14,8 +13,9 @@ STATE_ICONS = {"draft": "other", "tested": "info", "live": "fresh", "paused": "p
 
 
 @register.simple_tag
-def sync_overview() -> overview.Overview:
-    return overview.read_overview(now=timezone.now())
+def sync_overview(at: datetime) -> overview.Overview:
+    """How it stands at this moment, which the page was told."""
+    return overview.read_overview(now=at)
 
 
 @register.filter
@@ -30,11 +30,11 @@ def lag(seconds: float | None) -> str:
 
 
 @register.filter
-def from_now(moment: datetime | None) -> str:
-    """`in 3 minutes`, `now`, or empty."""
+def from_now(moment: datetime | None, at: datetime) -> str:
+    """`in 3 minutes`, `now`, or empty; seen from `at`."""
     if moment is None:
         return ""
-    seconds = (moment - timezone.now()).total_seconds()
+    seconds = (moment - at).total_seconds()
     return "now" if seconds <= 0 else f"in {words.duration(seconds)}"
 
 
