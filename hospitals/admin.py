@@ -27,6 +27,7 @@ from hospitals.registry import (
     resume_hospital,
     retire_hospital,
 )
+from passport.admin_site import moment
 from passport.models import User
 
 if TYPE_CHECKING:
@@ -45,16 +46,28 @@ class HospitalVerb:
     """Something an admin can do to a hospital: a button on its page, and an action on the list.
 
     `run` returns the sentence to show, or raises HospitalRefused with it. `states`: where the button is shown.
+    `is_offered` narrows that to an occasion; such a verb answers what one hospital's page says, and is no action of
+    the list.
     """
 
     name: str
     label: str
     run: Callable[[HttpRequest, Hospital], str]
     states: frozenset[str] = frozenset(HospitalState.values)
+    is_offered: Callable[[Hospital], bool] | None = None
+
+    def fits(self, hospital: Hospital) -> bool:
+        return hospital.state in self.states and (self.is_offered is None or self.is_offered(hospital))
 
 
 def _actor(request: HttpRequest) -> User:
     return cast(User, request.user)
+
+
+def _shown(test: ConnectionTest | None) -> list[dict[str, str]]:
+    """The steps of a test with a sign each, and their names as words."""
+    steps = test.steps if test else []
+    return [{**step, "sign": SIGNS[step["result"]], "label": step["name"].replace("_", " ")} for step in steps]
 
 
 def _test(request: HttpRequest, hospital: Hospital) -> str:
@@ -163,12 +176,12 @@ class HospitalAdmin(_HospitalAdmin):
     def address(self, hospital: Hospital) -> str:
         return f"{hospital.host}:{hospital.port}"
 
-    @admin.display(description="last test", ordering="last_test_at")
+    @admin.display(description="last test (UTC)", ordering="last_test_at")
     def last_test(self, hospital: Hospital) -> str:
         ok, at = hospital.last_test_ok, hospital.last_test_at  # type: ignore[attr-defined]  # annotated above
         if at is None:
             return "never"
-        return f"{SIGNS['pass'] if ok else SIGNS['fail']} {'passed' if ok else 'failed'} {at:%Y-%m-%d %H:%M} UTC"
+        return f"{SIGNS['pass'] if ok else SIGNS['fail']} {'passed' if ok else 'failed'} {moment(at)}"
 
     def changeform_view(
         self,
@@ -189,9 +202,9 @@ class HospitalAdmin(_HospitalAdmin):
         if hospital is None:
             return {}
         test = hospital.connection_tests.order_by("-at", "-pk").first()
-        steps = [{**step, "sign": SIGNS[step["result"]]} for step in test.steps] if test else []
+        steps = _shown(test)
         return {
-            "verbs": [verb for verb in self.verbs if hospital.state in verb.states]
+            "verbs": [verb for verb in self.verbs if verb.fits(hospital)]
             if self.has_change_permission(request, hospital)
             else [],
             "test": test,
@@ -239,7 +252,9 @@ class HospitalAdmin(_HospitalAdmin):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions: dict[str, Any] = super().get_actions(request)
         if self.has_change_permission(request):
-            actions |= {verb.name: (_as_action(verb), verb.name, verb.label) for verb in self.verbs}
+            actions |= {
+                verb.name: (_as_action(verb), verb.name, verb.label) for verb in self.verbs if not verb.is_offered
+            }
         return actions
 
     def _run(self, request: HttpRequest, verb: HospitalVerb, hospital: Hospital) -> None:
@@ -276,7 +291,7 @@ class LocationAdmin(ReadOnly, _LocationAdmin):
 @admin.register(ConnectionTest)
 class ConnectionTestAdmin(ReadOnly, _ConnectionTestAdmin):
     change_form_template = "admin/hospitals/connectiontest/change_form.html"
-    list_display = ["hospital", "at", "is_ok"]
+    list_display = ["shown_at", "hospital", "outcome"]
     list_filter = ["hospital", "is_ok"]
     list_select_related = ["hospital"]
     fields = ["hospital", "at", "is_ok"]
@@ -284,11 +299,22 @@ class ConnectionTestAdmin(ReadOnly, _ConnectionTestAdmin):
     class Media:
         css = {"all": ["passport/hospitals-admin.css"]}
 
+    @admin.display(description="when (UTC)", ordering="at")
+    def shown_at(self, test: ConnectionTest) -> str:
+        return moment(test.at)
+
+    @admin.display(description="outcome", ordering="is_ok")
+    def outcome(self, test: ConnectionTest) -> str:
+        if test.is_ok:
+            return f"{SIGNS['pass']} passed"
+        failed = [step["label"] for step in _shown(test) if step["result"] == "fail"]
+        return f"{SIGNS['fail']} failed" + (f" at: {', '.join(failed)}" if failed else "")
+
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         test = self.get_object(request, object_id)
-        steps = [{**step, "sign": SIGNS[step["result"]]} for step in test.steps] if test else []
+        steps = _shown(test)
         return super().change_view(
             request, object_id, form_url, {**(extra_context or {}), "test": test, "steps": steps}
         )

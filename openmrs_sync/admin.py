@@ -26,6 +26,7 @@ from hospitals.registry import HospitalRefused
 from openmrs_sync import control, links, pipeline, queue, words
 from openmrs_sync.models import Breaker, ConceptRule, ControlState, ParkedRow, SyncRun
 from openmrs_sync.runs import ERRORS
+from passport.admin_site import moment, short_id
 from passport.audit import record_event
 from passport.models import Link, LinkDecision, Patient, User
 from passport.models.links import LinkState
@@ -84,14 +85,27 @@ class DecisionForm(forms.Form):
 def patient_facts(patient: Patient) -> str:
     """As much of a patient as a decision needs: sex, birth year, and the start of our own id."""
     year = patient.birth_date.year if patient.birth_date else "year not known"
-    return f"{patient.get_sex_display()}, born {year} (patient {str(patient.pk)[:8]})"
+    return f"{patient.get_sex_display()}, born {year} (patient {short_id(patient.pk)})"
+
+
+class ReasonFilter(admin.SimpleListFilter):
+    """By the stable word, shown as the sentence."""
+
+    title = "why"
+    parameter_name = "reason"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return list(words.LINK_REASONS.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(reason=self.value()) if self.value() else queryset
 
 
 @admin.register(Link)
 class LinkAdmin(ReadOnly, _LinkAdmin):
     change_form_template = "admin/openmrs_sync/link.html"
-    list_display = ["shown_state", "hospital", "patient_facts", "why", "state_changed_at", "refreshed_at", "figures"]
-    list_filter = ["state", "hospital", "reason"]
+    list_display = ["shown_state", "hospital", "patient_facts", "why", "since", "read_at", "figures"]
+    list_filter = ["state", "hospital", ReasonFilter]
     list_select_related = ["hospital", "patient"]
     list_per_page = 50
     show_full_result_count = False
@@ -129,9 +143,19 @@ class LinkAdmin(ReadOnly, _LinkAdmin):
     def why(self, link: Link) -> str:
         return words.link_reason(link.reason)
 
-    @admin.display(description="source / stored / parked / unexplained")
+    @admin.display(description="since (UTC)", ordering="state_changed_at")
+    def since(self, link: Link) -> str:
+        return moment(link.state_changed_at)
+
+    @admin.display(description="read (UTC)", ordering="refreshed_at")
+    def read_at(self, link: Link) -> str:
+        return moment(link.refreshed_at)
+
+    @admin.display(description="rows stored")
     def figures(self, link: Link) -> str:
-        return f"{link.n_source} / {link.n_stored} / {link.n_parked} / {link.n_unexplained}"
+        odd = {"parked": link.n_parked, "unexplained": link.n_unexplained}
+        rest = "".join(f", {number} {word}" for word, number in odd.items() if number)
+        return f"{link.n_stored} of {link.n_source}{rest}" if link.refreshed_at else "–"
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -195,7 +219,7 @@ class LinkAdmin(ReadOnly, _LinkAdmin):
 
 @admin.register(ParkedRow)
 class ParkedRowAdmin(ReadOnly, _ParkedRowAdmin):
-    list_display = ["hospital", "table", "source_id", "shown_reason", "attempts", "parked_at", "tried_at"]
+    list_display = ["hospital", "table", "source_id", "shown_reason", "attempts", "since", "shown_tried_at"]
     list_filter = ["hospital", "table", "reason"]
     list_select_related = ["hospital"]
     ordering = ["-parked_at", "-pk"]
@@ -205,6 +229,14 @@ class ParkedRowAdmin(ReadOnly, _ParkedRowAdmin):
     @admin.display(description="reason", ordering="reason")
     def shown_reason(self, row: ParkedRow) -> str:
         return row.reason.replace("_", " ")
+
+    @admin.display(description="since (UTC)", ordering="parked_at")
+    def since(self, row: ParkedRow) -> str:
+        return moment(row.parked_at)
+
+    @admin.display(description="tried (UTC)", ordering="tried_at")
+    def shown_tried_at(self, row: ParkedRow) -> str:
+        return moment(row.tried_at)
 
     @admin.action(description="Replay: read these persons again now")
     def replay(self, request: HttpRequest, queryset: QuerySet[ParkedRow]) -> None:
@@ -234,27 +266,45 @@ class ErrorsFilter(admin.SimpleListFilter):
         return queryset.filter(ERRORS) if self.value() == "true" else queryset
 
 
+def _count(name: str, word: str) -> Callable[[SyncRun], str]:
+    """A column of the list of runs, under a short heading: there are many."""
+
+    @admin.display(description=word, ordering=name)
+    def count(run: SyncRun) -> str:
+        return str(getattr(run, name))
+
+    count.__name__ = name  # the class of its cells
+    return count
+
+
 @admin.register(SyncRun)
 class SyncRunAdmin(ReadOnly, _SyncRunAdmin):
     list_display = [
-        "started_at",
+        "shown_started_at",
         "hospital",
         "shown_status",
         "trigger",
-        "n_persons",
-        "n_read",
-        "n_created",
-        "n_updated",
-        "n_withdrawn",
-        "n_unchanged",
-        "n_parked",
-        "n_excluded",
+        _count("n_persons", "persons"),
+        _count("n_read", "read"),
+        _count("n_created", "new"),
+        _count("n_updated", "changed"),
+        _count("n_withdrawn", "withdrawn"),
+        _count("n_unchanged", "as before"),
+        _count("n_parked", "parked"),
+        _count("n_excluded", "left out"),
         "shown_seconds",
     ]
     list_filter = [ErrorsFilter, "hospital", "status", "trigger"]
     list_select_related = ["hospital"]
     ordering = ["-started_at"]
     show_full_result_count = False
+
+    class Media:
+        css = STYLES
+
+    @admin.display(description="started (UTC)", ordering="started_at")
+    def shown_started_at(self, run: SyncRun) -> str:
+        return moment(run.started_at)
 
     @admin.display(description="status", ordering="status")
     def shown_status(self, run: SyncRun) -> str:
@@ -412,9 +462,13 @@ def _sync(request: HttpRequest, hospital: Hospital, *, is_full: bool) -> str:
     return "A run is queued; its result will stand in the list of runs."
 
 
+def _is_stopped_by(hospital: Hospital, kind: str) -> bool:
+    return Breaker.objects.filter(pk=hospital.pk, last_error_kind=kind).exists()
+
+
 def _check_stopped_by(hospital: Hospital, kind: str) -> None:
     """Only what was stopped can be accepted: pressed by mistake it would hide a whole hospital, or lift the brake."""
-    if not Breaker.objects.filter(pk=hospital.pk, last_error_kind=kind).exists():
+    if not _is_stopped_by(hospital, kind):
         raise HospitalRefused(f"There is nothing to accept: no run ended because {words.error_kind(kind)}.")
 
 
@@ -434,6 +488,18 @@ LIVE = frozenset({HospitalState.LIVE})
 HospitalAdmin.verbs += [
     HospitalVerb(name="sync", label="Sync now", run=lambda r, h: _sync(r, h, is_full=False), states=LIVE),
     HospitalVerb(name="full-sync", label="Full sync", run=lambda r, h: _sync(r, h, is_full=True), states=LIVE),
-    HospitalVerb(name="accept-source", label="Accept the replaced source", run=_accept_source, states=LIVE),
-    HospitalVerb(name="accept-changes", label="Accept what the brake stopped", run=_accept_changes, states=LIVE),
+    HospitalVerb(
+        name="accept-source",
+        label="Accept the replaced source",
+        run=_accept_source,
+        states=LIVE,
+        is_offered=lambda h: _is_stopped_by(h, "source_replaced"),
+    ),
+    HospitalVerb(
+        name="accept-changes",
+        label="Accept what the brake stopped",
+        run=_accept_changes,
+        states=LIVE,
+        is_offered=lambda h: _is_stopped_by(h, "would_erase"),
+    ),
 ]

@@ -16,11 +16,12 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from passport import accounts, registration
+from passport import accounts, registration, upward
+from passport.admin_site import moment, short_id
 from passport.audit import record_event
 from passport.models import AccessGrant, AuditEvent, Patient, PatientIdentifier, PlaceholderNumber, User
 from passport.models.accounts import Role
@@ -117,7 +118,7 @@ class ChangeAccountForm(UsernameChecks, UserChangeForm):  # type: ignore[type-ar
 class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     add_form = AddAccountForm
     form = ChangeAccountForm
-    list_display = ("username", "role", "hospital", "is_active", "last_login")
+    list_display = ("username", "role", "hospital", "is_active", "shown_last_login")
     list_filter = ("role", "is_active")
     list_select_related = ("hospital",)
     search_fields = ("username", "first_name", "last_name")
@@ -130,6 +131,10 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
         ("When", {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = ((None, {"fields": ("username", "role", "hospital", "password1", "password2")}),)
+
+    @admin.display(description="last log-in (UTC)", ordering="last_login")
+    def shown_last_login(self, account: User) -> str:
+        return moment(account.last_login)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         # The role alone says what an account may do; Django's own flags follow it.
@@ -200,12 +205,20 @@ class PatientAdmin(AuditedAdmin):
     fields = ("national_id", "given_name", "family_name", "birth_date", "sex", "email", "phone", "user", "created_at")
     readonly_fields = ("user", "created_at")
     inlines = (IdentifierInline,)
-    list_display = ("id", "given_name", "family_name", "birth_date", "sex", "created_at")
-    list_display_links = ("id", "family_name")
+    list_display = ("short_id", "given_name", "family_name", "birth_date", "sex", "since")
+    list_display_links = ("short_id", "family_name")
     # By POST only would be better, but the address of admin's search is in nobody's log: see passport.logs.
     search_fields = ("=id", "given_name", "family_name")
     ordering = ("-created_at",)
     show_full_result_count = False
+
+    @admin.display(description="patient", ordering="pk")
+    def short_id(self, patient: Patient) -> str:
+        return short_id(patient.pk)
+
+    @admin.display(description="registered (UTC)", ordering="created_at")
+    def since(self, patient: Patient) -> str:
+        return moment(patient.created_at)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -280,9 +293,21 @@ class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
 class GrantAdmin(AuditedAdmin):
     form = GrantForm
     raw_id_fields = ("patient", "doctor")
-    list_display = ("id", "patient_id", "doctor", "hospital", "created_at", "ends_at")
+    list_display = ("patient_short_id", "doctor", "hospital", "since", "until")
     list_select_related = ("doctor", "hospital")
     ordering = ("-created_at",)
+
+    @admin.display(description="patient", ordering="patient_id")
+    def patient_short_id(self, grant: AccessGrant) -> str:
+        return short_id(grant.patient_id)
+
+    @admin.display(description="since (UTC)", ordering="created_at")
+    def since(self, grant: AccessGrant) -> str:
+        return moment(grant.created_at)
+
+    @admin.display(description="until (UTC)", ordering="ends_at")
+    def until(self, grant: AccessGrant) -> str:
+        return moment(grant.ends_at)
 
     def save_model(self, request: HttpRequest, obj: AccessGrant, form: Any, change: bool) -> None:
         if not change:
@@ -293,17 +318,57 @@ class GrantAdmin(AuditedAdmin):
 # --- the audit chain --------------------------------------------------------------------------------------------------
 
 
+#: Names of models as they stand in actions → as people write them.
+MODEL_WORDS = {"placeholdernumber": "placeholder number", "accessgrant": "access grant"}
+
+
 @admin.register(AuditEvent)
 class AuditAdmin(ModelAdmin):  # type: ignore[type-arg]
     """To read. The database refuses changes too."""
 
-    list_display = ("seq", "at", "action", "actor_role", "actor_id", "patient_id", "hospital_id", "basis")
+    list_display = ("seq", "shown_at", "what", "who", "whose", "where", "why")
     list_display_links = ("seq",)
     search_fields = ("^action", "=patient_id", "=actor_id")
-    search_help_text = "Beginning of an action, or the id of a patient or account."
+    search_help_text = "Beginning of an action, or the whole id of a patient or account."
     ordering = ("-seq",)
     show_full_result_count = False
     actions = None
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
+        """With the names of accounts and hospitals that are still there: the chain itself holds ids alone."""
+        account = User.objects.filter(pk=OuterRef("actor_id")).values("username")
+        hospital = upward.hospitals().filter(pk=OuterRef("hospital_id")).values("name")
+        found: QuerySet[AuditEvent] = super().get_queryset(request)
+        return found.annotate(actor_name=Subquery(account[:1]), hospital_name=Subquery(hospital[:1]))
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
+        # The list shows "login failed", the chain holds login_failed.
+        return super().get_search_results(request, queryset, "_".join(search_term.split()))
+
+    @admin.display(description="when (UTC)", ordering="seq")
+    def shown_at(self, event: AuditEvent) -> str:
+        return f"{event.at:%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description="what", ordering="action")
+    def what(self, event: AuditEvent) -> str:
+        return " ".join(MODEL_WORDS.get(word, word) for word in event.action.split("_"))
+
+    @admin.display(description="why")
+    def why(self, event: AuditEvent) -> str:
+        return event.basis.replace("_", " ") or "–"
+
+    @admin.display(description="who")
+    def who(self, event: AuditEvent) -> str:
+        name = event.actor_name or short_id(event.actor_id)  # type: ignore[attr-defined]  # annotated above
+        return f"{name} ({event.actor_role})" if event.actor_id else event.actor_role
+
+    @admin.display(description="patient")
+    def whose(self, event: AuditEvent) -> str:
+        return short_id(event.patient_id)
+
+    @admin.display(description="hospital")
+    def where(self, event: AuditEvent) -> str:
+        return event.hospital_name or short_id(event.hospital_id)  # type: ignore[attr-defined]  # annotated above
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -1,17 +1,33 @@
 """Accounts, patients, placeholders, grants and the audit chain in Django admin."""
 
+import ast
 import datetime as dt
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.test import Client
 
-from passport.models import AccessGrant, AuditEvent, Link, Patient, PatientIdentifier, PlaceholderNumber, User
+from passport.access import Action
+from passport.audit import record_event
+from passport.models import (
+    AccessGrant,
+    AuditEvent,
+    Link,
+    LinkDecision,
+    Patient,
+    PatientIdentifier,
+    PlaceholderNumber,
+    User,
+)
+from passport.views.words import ACTIONS
+from tests.parts import ROOT
 from tests.records import Chart, make_account, make_hospital, make_patient
 
 pytestmark = pytest.mark.django_db
 NOW = dt.datetime.now(dt.UTC)
 NUMBER = "1199780012345678"
+GONE = UUID("0f0f0f0f-aaaa-4bbb-8ccc-123456789abc")
 NO_INLINES = {f"identifiers-{name}_FORMS": "0" for name in ("TOTAL", "INITIAL")}
 
 
@@ -164,3 +180,76 @@ def test_a_session_without_a_code_is_outside_once_a_code_is_due(browser: Client,
 def test_the_role_alone_opens_admin_whatever_flags_were_left_behind(browser: Client) -> None:
     User.objects.filter(username="grace").update(role="patient")
     assert browser.get("/admin/passport/patient/").status_code == 302
+
+
+# --- what the lists say -----------------------------------------------------------------------------------------------
+
+
+def test_the_start_page_has_a_box_for_each_purpose_and_fits_its_title(browser: Client) -> None:
+    page = browser.get("/admin/").content.decode()
+    boxes = [
+        (box["name"], [model["name"] for model in box["models"]]) for box in browser.get("/admin/").context["app_list"]
+    ]
+    assert boxes == [
+        ("Hospitals", ["Connection tests", "Hospitals", "Locations"]),
+        ("Sync", ["Concept rules", "Matches", "Parked rows", "Runs"]),
+        ("Patients and accounts", ["Access grants", "Accounts", "Audit", "Patients", "Placeholder numbers"]),
+        ("One-time codes", ["Authenticator apps", "Recovery codes"]),
+    ]
+    assert "Django administration" not in page
+    assert "Recent actions" not in page
+
+
+@pytest.mark.parametrize(
+    "app, box", [("otp_static", "One-time codes"), ("passport", "Patients and accounts"), ("openmrs_sync", "Sync")]
+)
+def test_every_app_of_the_admin_has_a_page(browser: Client, app: str, box: str) -> None:
+    assert [one["name"] for one in browser.get(f"/admin/{app}/").context["app_list"]] == [box]
+    assert "The schedule" not in browser.get(f"/admin/{app}/").content.decode()
+
+
+def test_the_audit_says_who_and_where_by_name(browser: Client) -> None:
+    hospital = make_hospital(name="Muhazi", now=NOW)
+    grace = User.objects.get()
+    record_event(action="hospital_tested", actor=grace, now=NOW, hospital_id=hospital.pk)
+    record_event(action="placeholdernumber_added_in_admin", actor=None, now=NOW, patient_id=GONE, hospital_id=GONE)
+    page = browser.get("/admin/passport/auditevent/").content.decode()
+    for words in ("hospital tested", "grace (admin)", ">Muhazi<", "placeholder number added in admin", ">system<"):
+        assert words in page
+    assert page.count(f">{str(GONE)[:8]}<") == 2  # the chain outlives what it speaks of
+    found = browser.get("/admin/passport/auditevent/?q=hospital tested").content.decode()
+    assert ("hospital tested" in found, "placeholder number" in found) == (True, False)
+
+
+def test_the_audit_costs_the_same_for_many_rows(browser: Client, django_assert_num_queries: Any) -> None:
+    for n_rows in (1, 20):
+        for _ in range(n_rows):
+            record_event(action="login", actor=User.objects.get(), now=NOW)
+        with django_assert_num_queries(8):
+            browser.get("/admin/passport/auditevent/")
+
+
+def actions_about_a_patient() -> set[str]:
+    """Every action that the code writes down together with a patient's id, and so shows to the patient."""
+    found = {action.value for action in Action} | {f"link_decided_{verdict}" for verdict in LinkDecision.Verdict}
+    found |= {f"{name}_{what}_in_admin" for name in ("patient", "accessgrant") for what in ("added", "changed")}
+    for path in [*ROOT.glob("passport/**/*.py"), *ROOT.glob("openmrs_sync/**/*.py"), *ROOT.glob("hospitals/**/*.py")]:
+        for call in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(call, ast.Call):
+                continue
+            given = {keyword.arg: keyword.value for keyword in call.keywords}
+            action = given.get("action")
+            # `record` is record_event with a patient's id already given.
+            if isinstance(action, ast.Constant) and ("patient_id" in given or ast.unparse(call.func) == "record"):
+                found.add(action.value.removesuffix("_refused"))
+    return found
+
+
+def test_every_action_that_a_patient_can_see_has_its_words() -> None:
+    assert {"account_created", "sync_patient", "identifier_added"} <= actions_about_a_patient()
+    assert actions_about_a_patient() - set(ACTIONS) == set()
+
+
+def test_the_icon_is_found_wherever_a_browser_looks(browser: Client) -> None:
+    assert browser.get("/favicon.ico")["Location"] == "/static/passport/favicon.svg"
+    assert '<link rel="icon" href="/static/passport/favicon.svg"' in browser.get("/admin/").content.decode()

@@ -1,5 +1,6 @@
 """The sync in the admin: the start page, decisions, replay, rules, start and stop."""
 
+import ast
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from django.utils import timezone
 from django_q.models import Failure, OrmQ, Schedule, Success
 
 from hospitals.models import Hospital, HospitalState
-from openmrs_sync import control
+from openmrs_sync import control, words
 from openmrs_sync.models import Breaker, ConceptRule, ParkedRow, SyncRun
 from passport.models import AuditEvent, Link, LinkDecision, Patient, User
+from tests.parts import ROOT
 
 pytestmark = pytest.mark.django_db
 
@@ -133,6 +135,22 @@ def test_what_was_not_stopped_cannot_be_accepted(alice: Client, hospital: Hospit
     assert hospital.epoch == 1
 
 
+@pytest.mark.parametrize("kind,verb", [("source_replaced", "accept-source"), ("would_erase", "accept-changes")])
+def test_what_stopped_a_hospital_can_be_accepted_on_its_page_alone(
+    alice: Client, hospital: Hospital, kind: str, verb: str
+) -> None:
+    address = f"/admin/hospitals/hospital/{hospital.pk}/change/"
+    breaker = Breaker.objects.create(hospital=hospital, last_error_kind="unreachable", state="open")
+    assert "/do/accept-" not in alice.get(address).content.decode()
+    breaker.last_error_kind = kind
+    breaker.save(update_fields=["last_error_kind"])
+    page = alice.get(address).content.decode()
+    assert page.count("/do/accept-") == 1
+    assert f"/do/{verb}/" in page
+    assert words.error_kind(kind) in page
+    assert "accept-" not in alice.get("/admin/hospitals/hospital/").content.decode()
+
+
 # --- links ------------------------------------------------------------------------------------------------------------
 
 
@@ -144,6 +162,40 @@ def test_held_links_come_first_and_show_no_name(alice: Client, hospital: Hospita
     assert "one of the two is recorded as male, the other as female" in page
     assert NAME not in page
     assert NAME not in alice.get(f"/admin/passport/link/{held.pk}/change/").content.decode()
+
+
+def test_links_are_narrowed_by_why_in_words(alice: Client, hospital: Hospital) -> None:
+    held, other = link(hospital), link(hospital, person_id=2, state="ended", reason="person_gone")
+    page = alice.get("/admin/passport/link/?reason=person_gone").content.decode()
+    assert (str(held.pk) in page, str(other.pk) in page) == (False, True)
+    assert "Why: <strong>" in page
+    assert words.LINK_REASONS["sex_differs"] in page  # among the choices
+
+
+def test_the_cells_of_a_list_carry_their_headings(alice: Client, hospital: Hospital) -> None:
+    link(hospital, n_source=9, n_stored=7, n_parked=1, n_unexplained=-1, refreshed_at=timezone.now())
+    page = alice.get("/admin/passport/link/").content.decode()
+    assert '<td data-label="Rows stored" class="field-figures">7 of 9, 1 parked, -1 unexplained</td>' in page
+
+
+def reasons_in_the_code() -> set[str]:
+    """Every word that the engine gives as a link's reason, as it stands in the modules that set one."""
+    found = {"decided_same", "decided_different"}  # put together from the verdict
+    for name in ("links", "refresh", "looks", "identity", "matcher", "pipeline"):
+        for node in ast.walk(ast.parse((ROOT / f"openmrs_sync/{name}.py").read_text())):
+            if isinstance(node, ast.keyword) and node.arg == "reason":
+                values = [node.value]
+            elif isinstance(node, ast.FunctionDef) and node.name == "_contradiction":
+                values = [part.value for part in ast.walk(node) if isinstance(part, ast.Return) and part.value]
+            else:
+                continue
+            found |= {value.value for value in values if isinstance(value, ast.Constant)} - {""}
+    return found
+
+
+def test_every_reason_in_the_code_has_its_word() -> None:
+    assert {"person_gone", "crowded_number", "source_replaced", "decision_undone"} <= reasons_in_the_code()
+    assert reasons_in_the_code() == set(words.LINK_REASONS)
 
 
 @pytest.mark.parametrize("verdict,state", [("same", "linked"), ("different", "unlinked")])
