@@ -22,7 +22,8 @@ SQL_MODULES = {
     "openmrs_sync/queries.py",
     "openmrs_sync/receipt_queries.py",
     "openmrs_sync/writer.py",
-    "openmrs_sync/stores/relational.py", "openmrs_sync/balance.py",
+    "openmrs_sync/stores/relational.py",
+    "openmrs_sync/balance.py",
 }
 SQL = re.compile(
     r"\s*(SELECT\s|INSERT\s+(INTO|IGNORE)\s|REPLACE\s+INTO\s|UPDATE\s+\S+\s+SET\s|DELETE\s+FROM\s|COPY\s+\S+.*\sFROM\s"
@@ -59,7 +60,16 @@ BESIDE_THE_CHECKOUT = re.compile(r"\.\./shared\b")
 MAX_LINES_OF_A_FUNCTION = 60
 # Only these ask for the time; everything below them is given it.
 CLOCK_ROOMS = {
-    "tasks", "queue", "supervisor", "views", "admin", "admin_site", "health", "api", "management", "middleware",
+    "tasks",
+    "queue",
+    "supervisor",
+    "views",
+    "admin",
+    "admin_site",
+    "health",
+    "api",
+    "management",
+    "middleware",
 }
 
 
