@@ -177,7 +177,7 @@ class Names:
 
     def providers_seen(self) -> Collection[Provider]:
         """The providers that were loaded so far, each named as on records."""
-        return self._providers.values()
+        return list(self._providers.values())  # another thread may be loading more
 
     def location(self, location_id: int) -> Place:
         return self._locations.get(location_id) or Place(

@@ -23,7 +23,7 @@ from hospitals.models import Hospital
 from openmrs_sync import anchors, brake, claims, janitor, links, looks, reader
 from openmrs_sync.errors import ClaimBusy, PersonFailed, SourceWentQuiet, SyncError
 from openmrs_sync.models import SyncRun, Watermark
-from openmrs_sync.refresh import Counts, refresh
+from openmrs_sync.refresh import Counts, ReadAhead
 from openmrs_sync.session import Session, open_session
 from passport import audit
 from passport.logs import where
@@ -149,30 +149,40 @@ def _run(
 
 def _refresh_all(session: Session, counts: Counts, *, link_ids: Sequence[UUID], until: float | None) -> bool:
     """Refresh these links in batches; False when the time was over before all were tried."""
-    for start in range(0, len(link_ids), PLAN_LINKS):
-        batches = deque(_plan(session, link_ids=link_ids[start : start + PLAN_LINKS]))
-        while batches:
-            if _stop.is_set() or (until is not None and time.monotonic() >= until) or session.is_outdated():
-                # what is left stays stale; an admin's change of settings must not end up half applied
+    with ReadAhead(session) as ahead:
+        for start in range(0, len(link_ids), PLAN_LINKS):
+            batches = deque(_plan(session, link_ids=link_ids[start : start + PLAN_LINKS]))
+            if not _refresh_batches(session, counts, batches=batches, ahead=ahead, until=until):
                 return False
-            batch = batches.popleft()
-            try:
-                with _collector_paused():
-                    counts.add(refresh(session, link_ids=batch))
-            except (SourceError, SyncError):
-                raise
-            except DatabaseError as error:
-                if _is_store_down(error):
-                    raise
-                _set_aside(session, batch, batches, error)
-            except Exception as error:  # noqa: BLE001 - one bad person must not stop the others
-                _set_aside(session, batch, batches, error)
     if session.n_set_aside and not counts.n_persons:
         raise PersonFailed(
             f"None of {session.n_set_aside} persons could be read because of a fault in Patient Passport. "
             "They stay marked and are tried again; please report the worker's log, which names the place."
         )
     return session.n_set_aside == 0
+
+
+def _refresh_batches(
+    session: Session, counts: Counts, *, batches: deque[list[UUID]], ahead: ReadAhead, until: float | None
+) -> bool:
+    """Refresh one batch after the other; False when the run must end before the last."""
+    while batches:
+        if _stop.is_set() or (until is not None and time.monotonic() >= until) or session.is_outdated():
+            # what is left stays stale; an admin's change of settings must not end up half applied
+            return False
+        batch = batches.popleft()
+        try:
+            with _collector_paused():
+                counts.add(ahead.refresh(link_ids=batch, then=batches[0] if batches else ()))
+        except (SourceError, SyncError):
+            raise
+        except DatabaseError as error:
+            if _is_store_down(error):
+                raise
+            _set_aside(session, batch, batches, error)
+        except Exception as error:  # noqa: BLE001 - one bad person must not stop the others
+            _set_aside(session, batch, batches, error)
+    return True
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Refresh: read everything about a batch of persons and make our records equal to it. The only way a record changes."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -48,20 +49,45 @@ class Read:
     lost: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Our side of a batch, as it was before the snapshot. `stored`: the records of these links, by key."""
+
+    persons: Mapping[int, LinkToWrite]
+    stored: Mapping[str, StoredRecord]
+
+
 def refresh(session: Session, *, link_ids: Sequence[UUID]) -> Counts:
     """Make the records of these links equal to the source.
 
     Raises the source's errors, SourceReplaced, WouldErase, ClaimLost; nothing half done stays: what is not finished is
     still marked.
     """
+    prepared = prepare(session, link_ids=link_ids)
+    return write(session, prepared=prepared, read=read(session, prepared=prepared))
+
+
+def prepare(session: Session, *, link_ids: Sequence[UUID]) -> Prepared:
+    """Our side, before the source is asked: `marks` first, so that a mark set from now on is kept."""
     persons = _links_to_write(session, link_ids=link_ids)
+    pks = [link.pk for link in persons.values()]
+    links.note_inflight(link_ids=pks, token=session.claim.token)
+    stored = record_store().of_links(pks)
+    session.claim.renew()
+    return Prepared(persons=persons, stored=stored)
+
+
+def read(session: Session, *, prepared: Prepared) -> Read:
+    """The source's side, in one snapshot. Touches nothing of our store, so it may run in another thread."""
+    with session.source.snapshot():
+        return _read(session, persons=prepared.persons, stored=prepared.stored)
+
+
+def write(session: Session, *, prepared: Prepared, read: Read) -> Counts:
+    """Judge, render, compare, write, balance."""
+    persons, stored = prepared.persons, prepared.stored
     if not persons:
         return Counts()
-    links.note_inflight(link_ids=[link.pk for link in persons.values()], token=session.claim.token)
-    stored = record_store().of_links([link.pk for link in persons.values()])
-    session.claim.renew()
-    with session.source.snapshot():
-        read = _read(session, persons=persons, stored=stored)
     session.claim.renew()
     ours = _still_ours(session, read=read, persons=persons)
     rendered = [
@@ -73,7 +99,9 @@ def refresh(session: Session, *, link_ids: Sequence[UUID]) -> Counts:
     ]
     own_ids = {link.pk for link in ours.values()}
     own_stored = stored if len(ours) == len(persons) else {k: s for k, s in stored.items() if s.link_id in own_ids}
-    changes = writer.compare(links=ours, rendered=rendered, stored=own_stored, keys=session.keys)
+    changes = writer.compare(
+        links=ours, rendered=rendered, stored=own_stored, keys=session.keys, is_first=session.is_first
+    )
     _lose(session, read=read, stored=own_stored, changes=changes)
     _note_losers(session, changes=changes, now=read.read_at)
     losses = brake.Losses(n_gone=changes.n_gone, n_ended=0)
@@ -83,6 +111,51 @@ def refresh(session: Session, *, link_ids: Sequence[UUID]) -> Counts:
     brake.note(hospital=session.hospital, losses=losses, now=read.read_at)
     _finish(session, read=read, ours=ours, rendered=rendered)
     return _counts(rendered=rendered, changes=changes)
+
+
+class ReadAhead:
+    """On a first sync, reads the next batch while this one is written: the source's time is then nearly free.
+
+    Only there, because a batch that is read before the one before it is written must not depend on what that writes:
+    links that were never read have nothing stored, so nothing of theirs can be lost, moved or taken. Use as a context
+    manager: at the end no thread is left with the source.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        is_safe = session.is_first and not record_store().has_late_writers
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") if is_safe else None
+        self._next: tuple[Sequence[UUID], Prepared, Future[Read]] | None = None
+
+    def __enter__(self) -> "ReadAhead":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._drop()
+        if self._pool:
+            self._pool.shutdown()
+
+    def refresh(self, *, link_ids: Sequence[UUID], then: Sequence[UUID]) -> Counts:
+        """As `refresh`, with the links of the batch after it."""
+        prepared, this = self._take(link_ids)
+        if self._pool and then:
+            following = prepare(self._session, link_ids=then)
+            self._next = then, following, self._pool.submit(read, self._session, prepared=following)
+        return write(self._session, prepared=prepared, read=this)
+
+    def _take(self, link_ids: Sequence[UUID]) -> tuple[Prepared, Read]:
+        if self._next and self._next[0] == link_ids:
+            (_, prepared, reading), self._next = self._next, None
+            return prepared, reading.result()
+        self._drop()
+        prepared = prepare(self._session, link_ids=link_ids)
+        return prepared, read(self._session, prepared=prepared)
+
+    def _drop(self) -> None:
+        """Wait until the source is free; what was read ahead is read again when its turn comes."""
+        if self._next:
+            wait([self._next[2]])
+            self._next = None
 
 
 def _links_to_write(session: Session, *, link_ids: Sequence[UUID]) -> dict[int, LinkToWrite]:

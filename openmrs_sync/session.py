@@ -11,7 +11,7 @@ from hospitals.connections import Source
 from hospitals.grants import check_grants
 from hospitals.identifier_types import resolve_identifier_types
 from hospitals.models import Hospital
-from openmrs_sync import identity, schema
+from openmrs_sync import identity, links, schema
 from openmrs_sync.categoriser import make_categorise
 from openmrs_sync.claims import HeldClaim
 from openmrs_sync.dictionaries import Names
@@ -38,6 +38,8 @@ class Session:
     watermark: Watermark
     crowded_persons: frozenset[int] = frozenset()
     doctors_named: set[str] = field(default_factory=set)
+    #: nothing of this hospital and epoch was stored when the run began
+    is_first: bool = False
     #: persons whose refresh failed in this run; they wait by themselves
     n_set_aside: int = 0
 
@@ -70,6 +72,7 @@ def open_session(*, source: Source, claim: HeldClaim) -> Session:
         categorise=make_categorise(_rules(hospital)),
         keys=Keys(number=hospital.number, epoch=hospital.epoch),
         watermark=watermark,
+        is_first=not links.current(hospital).exclude(inflight=0, refreshed_at=None).exists(),
     )
 
 

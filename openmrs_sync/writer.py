@@ -79,6 +79,7 @@ def compare(
     rendered: Iterable[Rendered],
     stored: Mapping[str, StoredRecord],
     keys: Keys,
+    is_first: bool = False,
 ) -> Changes:
     """What must change so that the records of these links equal what was rendered.
 
@@ -105,8 +106,10 @@ def compare(
             key = key_of(left_out.table, left_out.source_id)
             if (known := stored.get(key)) is not None and known.is_current:
                 changes.withdrawals[key] = left_out.reason
-    # rows that moved here from a person outside this batch have a record already, under another link
-    owners = record_store().owners([record.key for record in fresh])
+    # rows that moved here from a person outside this batch have a record already, under another link; when nothing was
+    # stored before the run there are none to look for
+    store = record_store()
+    owners = {} if is_first and not store.has_late_writers else store.owners([record.key for record in fresh])
     changes.losers.update(owners.values())
     changes.n_updated += len(owners)
     changes.n_created += len(fresh) - len(owners)
