@@ -1,0 +1,112 @@
+"""Reading ahead: a first sync in many small batches ends as one in a single batch does, whatever happens between."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from openmrs_sync import enricher, pipeline, reader, refresh
+from passport.models import Link
+from tests.integration import world
+from tests.integration.world import Site
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _sources(sources_on_loopback: None) -> None:
+    """Hospitals on this machine are let through."""
+
+
+@pytest.fixture
+def people(kigali: Site, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Twelve people with three obs each, and batches so small that each person is one."""
+    monkeypatch.setattr(pipeline, "BATCH_ROWS", 4)
+    persons = [kigali.add_holder(f"11990800123456{number:02d}") for number in range(10, 22)]
+    for person in persons:
+        for number in range(3):
+            kigali.pretend.add_obs(person, "weight", 50 + number)
+    return persons
+
+
+def test_a_first_sync_in_many_batches_has_everything(kigali: Site, people: list[int]) -> None:
+    run = world.synced(kigali.hospital)
+
+    assert (run.n_persons, run.n_created) == (12, 36)
+    assert world.verified(kigali.hospital).as_dict()["n_unexplained"] == 0
+    assert world.nothing_changed(world.synced(kigali.hospital, full=True))
+
+
+def test_the_next_batch_is_read_by_another_thread_and_only_on_a_first_sync(
+    kigali: Site, people: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def noted(*arguments: Any, _read: Any = reader.read_batch, **options: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return _read(*arguments, **options)
+
+    monkeypatch.setattr(reader, "read_batch", noted)
+    world.synced(kigali.hospital)
+    first, threads[:] = list(threads), []
+    world.synced(kigali.hospital, full=True)
+
+    assert len([name for name in first if name.startswith("read-ahead")]) == 11
+    assert not [name for name in threads if name.startswith("read-ahead")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
+
+
+def test_a_person_that_fails_while_the_next_is_read_waits_alone(
+    kigali: Site, people: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def render(batch: Any, _render: Any = enricher.render, **options: Any) -> Any:
+        if people[4] in batch.persons:
+            raise ZeroDivisionError
+        return _render(batch, **options)
+
+    monkeypatch.setattr(enricher, "render", render)
+    run = world.sync(kigali.hospital)
+    assert (run.status, run.n_persons, run.n_created) == ("ok", 11, 33)
+    monkeypatch.undo()
+
+    assert world.synced(kigali.hospital).n_created == 3
+    assert world.verified(kigali.hospital).as_dict()["n_unexplained"] == 0
+
+
+def test_a_row_that_moves_between_two_batches_is_with_its_new_owner(
+    kigali: Site, people: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = kigali.pretend.add_obs(people[0], "note", "was written for somebody else")
+
+    def write(*arguments: Any, _write: Any = refresh.write, **options: Any) -> Any:
+        if people[0] in options["prepared"].persons:
+            # after it was read for its old owner, before anyone else was written
+            kigali.pretend.update("obs", moved, person_id=people[-1])
+        return _write(*arguments, **options)
+
+    monkeypatch.setattr(refresh, "write", write)
+    world.synced(kigali.hospital)
+    world.synced(kigali.hospital)
+
+    record = world.shown(kigali.hospital)["obs", moved]
+    assert record.link_id == Link.objects.get(person_id=people[-1]).pk
+    assert world.verified(kigali.hospital).as_dict()["n_unexplained"] == 0
+
+
+def test_a_source_that_fails_ahead_ends_the_run_and_leaves_no_thread(
+    kigali: Site, people: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_read = 0
+
+    def break_off(*arguments: Any, _read: Any = reader.read_batch, **options: Any) -> Any:
+        nonlocal n_read
+        n_read += 1
+        if n_read == 5:
+            kigali.pretend.execute("DROP TABLE visit")
+        return _read(*arguments, **options)
+
+    monkeypatch.setattr(reader, "read_batch", break_off)
+    run = world.sync(kigali.hospital)
+
+    assert (run.status, run.error_kind, run.n_persons) == ("failed", "schema_mismatch", 4)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
