@@ -191,6 +191,9 @@ def test_the_first_load_is_small(open_page: OpenPage, alice: Patient) -> None:
 def test_one_can_walk_by_keyboard_alone(open_page: OpenPage, alice: Patient) -> None:
     page = open_page(viewport=DESKTOP)
     log_in(page, "alice")
+    expect(page.get_by_role("link", name="Penicillin")).to_be_visible()
+    page.wait_for_load_state("load")
+    page.bring_to_front()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")

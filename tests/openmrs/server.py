@@ -187,6 +187,17 @@ class MariaDBServer:
         """SIGSTOP: the port still accepts connections (the kernel does that), and nothing is answered."""
         if self.is_running:
             self._processes[0].send_signal(signal.SIGSTOP)
+            self._wait_until_stopped()
+
+    def _wait_until_stopped(self) -> None:
+        """A signal takes its time to reach every thread; until then one of them may still answer."""
+        threads = Path(f"/proc/{self._processes[0].pid}/task")
+        deadline = time.monotonic() + 5
+        while threads.is_dir() and time.monotonic() < deadline:
+            states = {(thread / "stat").read_text().rpartition(")")[2].split()[0] for thread in threads.iterdir()}
+            if states <= {"T", "t"}:
+                return
+            time.sleep(0.01)
 
     def thaw(self) -> None:
         """Undo freeze()."""
