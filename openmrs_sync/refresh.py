@@ -57,16 +57,6 @@ class Prepared:
     stored: Mapping[str, StoredRecord]
 
 
-def refresh(session: Session, *, link_ids: Sequence[UUID]) -> Counts:
-    """Make the records of these links equal to the source.
-
-    Raises the source's errors, SourceReplaced, WouldErase, ClaimLost; nothing half done stays: what is not finished is
-    still marked.
-    """
-    prepared = prepare(session, link_ids=link_ids)
-    return write(session, prepared=prepared, read=read(session, prepared=prepared))
-
-
 def prepare(session: Session, *, link_ids: Sequence[UUID]) -> Prepared:
     """Our side, before the source is asked: `marks` first, so that a mark set from now on is kept."""
     persons = _links_to_write(session, link_ids=link_ids)
@@ -136,7 +126,11 @@ class ReadAhead:
             self._pool.shutdown()
 
     def refresh(self, *, link_ids: Sequence[UUID], then: Sequence[UUID]) -> Counts:
-        """As `refresh`, with the links of the batch after it."""
+        """Make the records of these links equal to the source. `then`: the links of the batch after it.
+
+        Raises the source's errors, SourceReplaced, WouldErase, ClaimLost; nothing half done stays: what is not finished
+        is still marked.
+        """
         prepared, this = self._take(link_ids)
         if self._pool and then:
             following = prepare(self._session, link_ids=then)

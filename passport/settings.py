@@ -185,7 +185,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PARSER_CLASSES": ["passport.api.parsing.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "passport.api.problems.problem_response",
-    "DEFAULT_THROTTLE_RATES": {"login": "10/min", "lookup": "120/min"},
+    "DEFAULT_THROTTLE_RATES": {"lookup": "120/min"},
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SIMPLE_JWT: dict[str, Any] = {

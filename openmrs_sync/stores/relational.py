@@ -70,7 +70,7 @@ class RelationalStore:
         return found
 
     def upsert(self, records: Sequence[RecordToWrite], *, by: WrittenBy) -> None:
-        # what all rows share stands in the text: binding a value is a third of what storing it costs
+        # what all rows share stands in the text: a value that is not bound costs nothing per row
         shared = [f"'{value}'" for value in self._shared(by)]
         text = _upsert_text(self._connection.vendor, [self._names[name] for name in COLUMNS], shared)
         with self._cursor() as cursor:

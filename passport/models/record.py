@@ -78,7 +78,7 @@ class Record(models.Model):
 
     class Meta:
         indexes = [
-            # One for both uses, as every index costs a tenth of a first sync: what a refresh compares with (by link),
+            # One for both uses, as every index slows a first sync: what a refresh compares with (by link),
             # and a history (the links of a patient, newest first).
             models.Index(fields=["link_id", "-order_at", "-key"], name="passport_record_link_history"),
         ]
