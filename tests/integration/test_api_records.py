@@ -70,6 +70,7 @@ def test_the_patient_and_their_doctor_read_the_records(cast: Cast, who: str, pat
 
 
 def test_a_record_has_the_fields_of_the_contract_and_no_other(cast: Cast) -> None:
+    """T68"""
     record = cast.get("bob", OURS).json()["results"][1]
     assert set(record) == FIELDS
     assert set(record["source"]) == {"table", "id", "uuid"}

@@ -159,6 +159,7 @@ def test_audit_verify_names_the_first_broken_row_and_exits_1() -> None:
 
 
 def test_checks_of_the_settings_say_what_to_do(settings: Any) -> None:
+    """T16"""
     from passport.checks import check_cache, check_queue, check_second_factor, check_sqlite
 
     assert [*check_queue(), *check_cache(), *check_sqlite()] == []
@@ -180,6 +181,7 @@ def test_sqlite_must_begin_its_transactions_immediate(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("workers, queue_limit, smallest", [(2, 2, 2700), (1, 1, 2700), (4, 4, 2700), (1, 4, 5400)])
 def test_retry_waits_for_all_that_was_taken_before(workers: int, queue_limit: int, smallest: int) -> None:
+    """T16"""
     from passport.checks import smallest_retry
 
     assert smallest_retry(timeout=900, queue_limit=queue_limit, workers=workers) == smallest

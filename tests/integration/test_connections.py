@@ -159,6 +159,7 @@ def test_the_server_cannot_ask_for_a_local_file(alice: MariaDBServer) -> None:
 
 
 def test_a_snapshot_does_not_see_what_comes_after_it(alice: MariaDBServer) -> None:
+    """T81"""
     with open_hospital(hospital_at(alice)) as source:
         with source.snapshot():
             before = source.fetch("SELECT COUNT(*) FROM things")
@@ -378,6 +379,7 @@ def test_this_machine_is_not_a_hospital_in_production(alice: MariaDBServer, sett
 
 @pytest.mark.parametrize("version", ["5.6.51", "5.7.40", "8.0.36"])
 def test_old_and_other_servers_are_read_and_refuse_writes_too(version: str) -> None:
+    """T44"""
     with MariaDBServer(version=version) as server, open_hospital(hospital_at(prepare(server))) as source:
         assert source.server_version.startswith(version)
         assert not source.is_mariadb

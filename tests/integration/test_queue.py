@@ -80,6 +80,7 @@ class TestRows:
         assert queue.last_beat() is not None
 
     def test_after_twelve_hours_off_each_hospital_has_exactly_one_run(self) -> None:
+        """T17"""
         kigali = hospital()
         run_of(kigali, "ok", started_at=timezone.now() - dt.timedelta(hours=12))
         Breaker.objects.create(hospital=kigali, last_try_at=timezone.now() - dt.timedelta(hours=12))
@@ -87,6 +88,7 @@ class TestRows:
         assert SyncRun.objects.filter(status="queued").count() == 1
 
     def test_a_task_that_is_delivered_twice_reads_once(self) -> None:
+        """T16"""
         tasks.tick()
         kigali = hospital()
         (run,) = queue.enqueue(hospitals=[kigali], trigger="schedule", now=timezone.now()).runs
@@ -107,6 +109,7 @@ class TestRows:
         assert run.status == "skipped"
 
     def test_a_run_without_a_lease_is_ended_and_one_with_a_lease_is_not(self) -> None:
+        """T13"""
         dead, alive = hospital("dead", number=1), hospital("alive", number=2)
         for each, lease in ((dead, -1), (alive, 60)):
             run_of(each, "running", started_at=NOW - dt.timedelta(minutes=10))
@@ -149,6 +152,7 @@ class TestRows:
 
 @pytest.mark.django_db(transaction=True)
 def test_of_eight_who_ask_at_once_one_gets_the_run() -> None:
+    """T14"""
     kigali, got = hospital(), []
 
     def ask() -> None:
@@ -289,6 +293,7 @@ class TestCluster:
 
     @pytest.mark.parametrize("victim", ["idle worker", "main", "sentinel", "monitor", "pusher"])
     def test_work_goes_on_within_a_minute_when_a_process_is_killed(self, work: Work, victim: str) -> None:
+        """T74"""
         main = work.main
         (sentinel,) = work.children(main)
         first, second, monitor, pusher = work.children(sentinel)
@@ -305,6 +310,7 @@ class TestCluster:
     def test_a_killed_busy_worker_leaves_an_interrupted_run_and_a_new_one_begins(
         self, work: Work, hole: BlackHole
     ) -> None:
+        """T13, T74"""
         slow = hospital("slow", port=hole.port)
         queue.enqueue_tick()
         (busy,) = wait_for(lambda: hole.clients(supervisor.group_members(work.main)))
@@ -327,6 +333,7 @@ class TestCluster:
         assert not SyncRun.objects.filter(status="running").exists()
 
     def test_a_supervisor_that_is_killed_leaves_no_process_behind(self, work: Work) -> None:
+        """T74"""
         main = work.main
         work.process.kill()
         wait_for(lambda: not supervisor.group_members(main), seconds=10)

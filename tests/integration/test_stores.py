@@ -226,6 +226,7 @@ ALICE, BOB = "1199070000000011", "1198080000000022"
 def test_what_a_frozen_worker_writes_late_has_no_effect(
     store: str, mariadb: MariaDBServer, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    """T15, T79"""
     pretend = PretendHospital(mariadb, "late_hospital", "2.6", seed=6).create()
     born = {"sex": "F", "birth_date": dt.date(1990, 1, 1)}
     alice, bob = pretend.add_person(national_id=ALICE, **born), pretend.add_person(national_id=BOB, **born)

@@ -90,6 +90,7 @@ def test_start_without_a_body_takes_the_stored_interval(admin: Caller) -> None:
 
 @pytest.mark.parametrize("interval", [0, -1, 1.5, 5.0, "x", "5", 10**9, 1441, True, None, [], {}])
 def test_an_interval_that_is_no_whole_number_of_minutes_is_a_problem(admin: Caller, interval: Any) -> None:
+    """T55"""
     answer = admin.post("start", {"intervalMinutes": interval})
     assert answer.status_code == 400
     assert answer["Content-Type"] == "application/problem+json"
@@ -110,6 +111,7 @@ def test_start_has_the_schedule_looked_at_at_once(admin: Caller) -> None:
 
 
 def test_five_minutes_after_a_try_the_next_one_is_due(admin: Caller) -> None:
+    """T55"""
     at = timezone.now()
     Breaker.objects.create(hospital=hospital(), last_try_at=at)
     due = dt.datetime.fromisoformat(admin.post("start", {"intervalMinutes": 5}).json()["next_due_at"])
@@ -379,6 +381,7 @@ class TestSyncPatient:
         assert found == {"kigali": "ok", "frozen": "unreachable"}
 
     def test_eight_sync_alls_a_tick_and_a_sync_patient_make_one_run(self, kigali: Site) -> None:
+        """T14"""
         from openmrs_sync import tasks
 
         kigali.add_holder(NUMBER)

@@ -146,6 +146,7 @@ def test_a_number_is_flagged_by_the_range_of_its_concept(number: float, flag: st
 
 
 def test_no_range_means_no_flag() -> None:
+    """T52"""
     record = one_record(obs(1, value_numeric=500.0))
 
     assert (record.flag, record.low, record.high) == (None, None, None)

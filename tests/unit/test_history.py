@@ -76,6 +76,7 @@ def test_a_record_says_what_the_contract_says(chart: Chart) -> None:
     ],
 )
 def test_the_shown_day_is_the_hospitals_day(chart: Chart, zone: str, at_local: str, at: str | None) -> None:
+    """T38, T94"""
     chart.add(concept="x", at=at_local)
     chart.save()
     type(chart.hospital).objects.update(time_zone=zone)
@@ -329,6 +330,7 @@ def order(chart: Chart, name: str, at: str = "2026-02-01 08:00:00", **details: s
 
 
 def test_medicines_hold_by_the_sources_dates_and_the_clock(chart: Chart) -> None:
+    """T78"""
     order(chart, "running", expires="2026-03-10 00:00:00")
     order(chart, "expired", expires="2026-03-04 11:59:59")  # noon in Kigali is 10:00 UTC
     order(chart, "stopped", stopped="2026-03-01 00:00:00", expires="2026-03-10 00:00:00")

@@ -23,6 +23,7 @@ HEADER = "national_id,given_name,family_name,birth_date,sex"
 
 @given(st.text(max_size=60))
 def test_normalising_twice_changes_nothing(text: str) -> None:
+    """T75"""
     number = normalise_national_id(text)
     assert number is None or normalise_national_id(number) == number
 
@@ -52,6 +53,7 @@ def test_the_fast_way_says_what_the_slow_way_says(text: str) -> None:
     ],
 )
 def test_every_writing_of_a_number_is_one_number(written: str) -> None:
+    """T75"""
     assert normalise_national_id(written) == NUMBER
 
 
@@ -120,6 +122,7 @@ def test_a_known_number_is_left_as_it_is() -> None:
     ],
 )
 def test_a_number_that_is_none_is_refused_and_not_repeated(national_id: str, kind: str, settings: object) -> None:
+    """T49"""
     settings.NATIONAL_ID_PATTERN = "[0-9]{6,16}"  # type: ignore[attr-defined]
     PlaceholderNumber.objects.create(number="999900")
     with pytest.raises(registration.RegistrationRefused) as refusal:
