@@ -1,0 +1,13 @@
+"""Accounts, patients with their numbers and grants, placeholders; the audit chain to read. Changes leave audit rows.
+
+Here admins manage who there is. What is recorded about a patient they see through `access` like everyone else.
+
+    audited    what Django writes to the admin's own history goes to the audit chain too
+    accounts   logins          patients   passport holders, numbers that stand for none
+    access     who may see whom           audit      the chain, to read
+    foreign    pages of other packages that nobody may use here
+"""
+
+from passport.admin import access, accounts, audit, foreign, patients
+
+__all__ = ["access", "accounts", "audit", "foreign", "patients"]
