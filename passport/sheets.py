@@ -1,0 +1,36 @@
+"""CSV that a spreadsheet shows and never runs.
+
+A cell that begins like a formula (`=`, `+`, `-`, `@`, a tab or a line's end) is written behind an apostrophe, the sign
+by which spreadsheets take what follows for text; `plain` takes it away again, so that a file goes out and comes back
+unchanged. Source: OWASP, "CSV Injection".
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def cell(value: object) -> str:
+    """The value as a spreadsheet may have it. A number stays one, also a negative one; None is empty."""
+    if value is None:
+        return ""
+    text = str(value)
+    if isinstance(value, int | float) or not text.lstrip(" ").startswith((*_STARTS, "'")):
+        return text
+    return f"'{text}"
+
+
+def plain(text: str) -> str:
+    """What `cell` was given, as text."""
+    return text[1:] if text.startswith("'") and text[1:].lstrip(" ").startswith((*_STARTS, "'")) else text
+
+
+def sheet(*, header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A whole file: the header, then the rows, lines ending in CRLF (RFC 4180)."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(header)
+    writer.writerows([cell(value) for value in row] for row in rows)
+    return out.getvalue()
