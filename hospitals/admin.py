@@ -126,6 +126,14 @@ class HospitalAdmin(_HospitalAdmin):
         ),
         ("National ID", {"fields": ["found_types", "named_types"]}),
         ("Reading", {"fields": ["time_zone", "languages", "sync_interval_minutes", "sweep_hours"]}),
+        (
+            "Kind to the hospital",
+            {
+                "fields": ["pace_rows_per_second", ("quiet_from", "quiet_to")],
+                "description": "In quiet hours the schedule reads nothing, and a run under way ends at its next batch. "
+                "“Sync now”, commands, and a fresh read of one patient still work.",
+            },
+        ),
     ]
     #: Other apps append here.
     verbs: ClassVar[list[HospitalVerb]] = [

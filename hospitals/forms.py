@@ -20,7 +20,7 @@ T = TypeVar("T")
 # Not the form's own Meta: the admin makes a form of the form, and its fields are all there are.
 COLUMNS = [
     "code", "name", "host", "port", "database", "username", "tls_mode", "tls_ca", "time_zone",
-    "sync_interval_minutes", "sweep_hours",
+    "sync_interval_minutes", "sweep_hours", "pace_rows_per_second", "quiet_from", "quiet_to",
 ]  # fmt: skip
 # Read by a function of `validation` each, as in JSON: one rule for a host, wherever it is typed.
 CHECKED = ("code", "name", "host", "database", "username", "tls_ca", "time_zone")
@@ -55,8 +55,17 @@ class HospitalForm(_ModelForm):
     class Meta:
         model = Hospital
         fields = COLUMNS
-        widgets = {"tls_ca": forms.Textarea(attrs={"rows": 4, "spellcheck": "false"})}
-        labels = {"tls_mode": "Encryption", "tls_ca": "Certificate authority"}
+        widgets = {
+            "tls_ca": forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
+            **{name: forms.TimeInput(attrs={"type": "time"}, format="%H:%M") for name in ("quiet_from", "quiet_to")},
+        }
+        labels = {
+            "tls_mode": "Encryption",
+            "tls_ca": "Certificate authority",
+            "pace_rows_per_second": "Pace (rows a second)",
+            "quiet_from": "Quiet hours from",
+            "quiet_to": "Quiet hours to",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -91,6 +100,7 @@ class HospitalForm(_ModelForm):
                     cleaned[name] = validation.FIELDS[name](cleaned[name])
                 except validation.Unacceptable as error:
                     self.add_error(name, _sentence(error))
+        self._check_quiet_hours(cleaned)
         self._check_password(cleaned)
         return cleaned
 
@@ -108,6 +118,14 @@ class HospitalForm(_ModelForm):
             locales=cleaned["languages"],
             national_id_types=tuple(dict.fromkeys(types)),
         )
+
+    def _check_quiet_hours(self, cleaned: dict[str, Any]) -> None:
+        if {"quiet_from", "quiet_to"} & set(self.errors):
+            return
+        try:
+            validation.check_quiet_hours(cleaned.get("quiet_from"), cleaned.get("quiet_to"))
+        except validation.Unacceptable as error:
+            self.add_error("quiet_to", _sentence(error))
 
     def _check_password(self, cleaned: dict[str, Any]) -> None:
         if self.instance._state.adding:

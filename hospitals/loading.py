@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
+from datetime import datetime, time
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -44,6 +44,8 @@ KEY_BY_VARIABLE = {
     "LOCALES": "locales",
     "TLS_MODE": "tls_mode",
 }
+#: No interval, pace or quiet hours of its own.
+NULL_IS_A_VALUE = frozenset({"sync_interval_minutes", "pace_rows_per_second", "quiet_from", "quiet_to"})
 _VARIABLE = re.compile(r"HOSPITAL_(\d{1,6})_([A-Z_]+)")
 
 #: A hospital as given: keys of `validation.FIELDS`, values not looked at yet.
@@ -178,8 +180,8 @@ def _validated(entry: Entry) -> dict[str, Any]:
         if key not in validation.FIELDS:
             wrong.append(f"{_shown(key)} is not a setting of a hospital. Correct or remove it.")
             continue
-        # null and "" say nothing, as an empty variable does; but for the interval null is a value.
-        if key != "sync_interval_minutes" and value in (None, ""):
+        # null and "" say nothing, as an empty variable does; but where null has a meaning it is a value.
+        if value == "" or (value is None and key not in NULL_IS_A_VALUE):
             continue
         try:
             values[key] = validation.FIELDS[key](value)
@@ -232,5 +234,8 @@ def _entry(hospital: Hospital) -> dict[str, Any]:
     }
     if is_reference(hospital.password_sealed):
         values["password"] = hospital.password_sealed
+    for key in ("quiet_from", "quiet_to"):
+        at: time | None = values[key]
+        values[key] = at.isoformat("minutes") if at else None
     values["is_enabled"] = hospital.state == HospitalState.LIVE
     return {key: values[key] for key in validation.FIELDS if key in values}

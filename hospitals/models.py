@@ -73,6 +73,20 @@ class Hospital(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(24 * 31)],
         help_text="Everyone is read again within this many hours, whatever the hospital did.",
     )
+    pace_rows_per_second = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
+        help_text="Rows a second that are read at most, on average, with pauses in between. Empty: as fast as it goes.",
+    )
+    quiet_from = models.TimeField(
+        null=True,
+        blank=True,
+        help_text="By the hospital's clock. From then on nothing is read by itself; asked for by hand it still is.",
+    )
+    quiet_to = models.TimeField(
+        null=True, blank=True, help_text="When the schedule goes on; earlier than the start means: the next day."
+    )
 
     epoch = models.PositiveSmallIntegerField(default=1, editable=False)
     config_version = models.PositiveIntegerField(default=1, editable=False)
@@ -88,6 +102,18 @@ class Hospital(models.Model):
                 name="hospitals_hospital_interval",
                 condition=models.Q(sync_interval_minutes__isnull=True)
                 | (models.Q(sync_interval_minutes__gte=1) & models.Q(sync_interval_minutes__lte=1440)),
+            ),
+            models.CheckConstraint(
+                name="hospitals_hospital_pace",
+                condition=models.Q(pace_rows_per_second__isnull=True) | models.Q(pace_rows_per_second__gte=1),
+            ),
+            models.CheckConstraint(
+                name="hospitals_hospital_quiet",
+                condition=models.Q(quiet_from__isnull=True, quiet_to__isnull=True)
+                | (
+                    models.Q(quiet_from__isnull=False, quiet_to__isnull=False)
+                    & ~models.Q(quiet_from=models.F("quiet_to"))
+                ),
             ),
         ]
 

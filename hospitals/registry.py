@@ -6,11 +6,12 @@ rendered or matched makes every link stale (`config_version`), and a password ca
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, time
 
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
+from hospitals import validation
 from hospitals.models import Hospital, HospitalState, TlsMode
 from passport.audit import record_event
 from passport.models import User
@@ -49,6 +50,9 @@ class HospitalSettings:
     national_id_types: tuple[str, ...] = ()
     sync_interval_minutes: int | None = None
     sweep_hours: int = 24
+    pace_rows_per_second: int | None = None
+    quiet_from: time | None = None
+    quiet_to: time | None = None
 
 
 @transaction.atomic
@@ -61,8 +65,10 @@ def create_hospital(
 ) -> Hospital:
     """Register a hospital under the next number.
 
-    Raises HospitalRefused when the code is taken; passport.secrets.SecretUnavailable for a bad reference.
+    Raises HospitalRefused when the code is taken or half of the quiet hours is missing;
+    passport.secrets.SecretUnavailable for a bad reference.
     """
+    _check_quiet_hours(wanted)
     if Hospital.objects.filter(code=wanted.code).exists():
         raise HospitalRefused("There is a hospital with this code already. Choose another code.")
     # Hospitals are retired and never deleted, so the highest number is the last one given.
@@ -90,8 +96,10 @@ def change_hospital(
     """Make the hospital's settings equal to `wanted`; return the names of the fields that changed.
 
     A tested hospital that is now reached elsewhere or otherwise is a draft again.
-    Raises PasswordNeeded; HospitalRefused when the code is another; passport.secrets.SecretUnavailable.
+    Raises PasswordNeeded; HospitalRefused when the code is another or half of the quiet hours is missing;
+    passport.secrets.SecretUnavailable.
     """
+    _check_quiet_hours(wanted)
     hospital.refresh_from_db(from_queryset=Hospital.objects.select_for_update())
     if wanted.code != hospital.code:
         raise HospitalRefused("A hospital's code never changes: other systems know it by the code.")
@@ -132,6 +140,13 @@ def check_password_given(*, changed: Collection[str], password: str | None, hosp
             f"Give the password again, because {', '.join(sorted(moved))} changed: "
             "the stored one is sent only where it was meant for."
         )
+
+
+def _check_quiet_hours(wanted: HospitalSettings) -> None:
+    try:
+        validation.check_quiet_hours(wanted.quiet_from, wanted.quiet_to)
+    except validation.Unacceptable as error:
+        raise HospitalRefused(f"quiet_to {error}") from None
 
 
 def mark_tested(*, hospital: Hospital, actor: User | None, now: datetime) -> bool:

@@ -8,6 +8,7 @@ field.
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from datetime import time
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryptography import x509
@@ -21,6 +22,7 @@ _LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[_-][A-Za-z0-9]{2,8})*")
 # Control characters, and halves of a character, which JSON can hold and no database can store.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _NEVER_IN_PASSWORD = re.compile(r"[\0\ud800-\udfff]")
+_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _YES = frozenset({"true", "1", "yes", "on"})
 _NO = frozenset({"false", "0", "no", "off"})
 
@@ -116,6 +118,28 @@ def sweep_hours(value: object) -> int:
     return whole_number(value, low=1, high=24 * 31)
 
 
+def pace_rows_per_second(value: object) -> int | None:
+    return None if value is None else whole_number(value, low=1, high=1_000_000)
+
+
+def time_of_day(value: object) -> time | None:
+    """`"22:00"`; a time as the store has it goes through."""
+    if value is None or isinstance(value, time):
+        return value
+    text = value.strip() if isinstance(value, str) else ""
+    if not _TIME.fullmatch(text):
+        raise Unacceptable("must be a time of the day such as 22:00.")
+    return time.fromisoformat(text)
+
+
+def check_quiet_hours(start: time | None, end: time | None) -> None:
+    """Raises Unacceptable, worded for the end."""
+    if (start is None) != (end is None):
+        raise Unacceptable("must be given together with quiet_from, or both left empty.")
+    if start is not None and start == end:
+        raise Unacceptable("must be another time than quiet_from: the hospital would never be read.")
+
+
 def is_enabled(value: object) -> bool:
     if isinstance(value, bool):
         return value
@@ -163,5 +187,8 @@ FIELDS: Mapping[str, Callable[[object], object]] = {
     "national_id_types": national_id_types,
     "sync_interval_minutes": sync_interval_minutes,
     "sweep_hours": sweep_hours,
+    "pace_rows_per_second": pace_rows_per_second,
+    "quiet_from": time_of_day,
+    "quiet_to": time_of_day,
     "is_enabled": is_enabled,
 }

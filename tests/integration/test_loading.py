@@ -350,3 +350,39 @@ def test_dump_hospitals_writes_json() -> None:
     assert status == 0
     assert "Hôpital" in out
     assert json.loads(out) == dump_hospitals()
+
+
+# ------------------------------------------------------------------------------------------------- pace, quiet hours
+
+
+def test_pace_and_quiet_hours_are_loaded_dumped_and_taken_back_by_null() -> None:
+    load_one(pace_rows_per_second=500, quiet_from="22:00", quiet_to="06:30")
+    hospital = Hospital.objects.get()
+    assert (hospital.pace_rows_per_second, hospital.quiet_from, hospital.quiet_to) == (
+        *(500, dt.time(22)),
+        dt.time(6, 30),
+    )
+    (dumped,) = dump_hospitals()
+    assert (dumped["pace_rows_per_second"], dumped["quiet_from"], dumped["quiet_to"]) == (500, "22:00", "06:30")
+    assert load([dumped], NOW)[0].outcome == "unchanged"
+    assert load_one(pace_rows_per_second=None, quiet_from=None, quiet_to=None).outcome == "updated"
+    hospital.refresh_from_db()
+    assert (hospital.pace_rows_per_second, hospital.quiet_from, hospital.quiet_to) == (None, None, None)
+    assert hospital.config_version == 1, "how a row is shown does not depend on them"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"quiet_from": "22:00"},
+        {"quiet_to": "06:00"},
+        {"quiet_from": "22:00", "quiet_to": "22:00"},
+        {"quiet_from": "24:00", "quiet_to": "06:00"},
+        {"quiet_from": 22, "quiet_to": "06:00"},
+        {"pace_rows_per_second": 0},
+        {"pace_rows_per_second": "fast"},
+    ],
+)
+def test_half_of_the_quiet_hours_and_no_pace_at_all_are_refused(wrong: dict[str, Any]) -> None:
+    assert load([kigali(**wrong)], NOW)[0].outcome == "refused"
+    assert not Hospital.objects.exists()
