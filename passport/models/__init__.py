@@ -1,30 +1,49 @@
 """People, what is known about them, and who looked.
 
 accounts   User, Doctor (a provider at a hospital, perhaps with a login)
-patients   Patient, PatientIdentifier, PlaceholderNumber, AccessGrant
+patients   Patient, PatientIdentifier, PlaceholderNumber
+access     AccessGrant, Proxy, EmergencyAccess: who is let in; Hide: what is not shown; SensitiveConcept
 links      Link (this person at this hospital is that patient), LinkDecision (what a human decided)
 record     Record: one line of a history. May live in MongoDB: no foreign key, no join
+logins     Entry (one login), Attempts (failures counted), ContactChange
+standing   Consent, Merge, OneTimeCode: what was agreed, joined, handed out at the desk
+glossary   GlossaryTerm: plain words for a concept
 audit      AuditEvent, AuditHead: the hash chain
 """
 
+from passport.models.access import AccessGrant, EmergencyAccess, Hide, Proxy, SensitiveConcept
 from passport.models.accounts import Doctor, User
 from passport.models.audit import AuditEvent, AuditHead
+from passport.models.glossary import GlossaryTerm
 from passport.models.links import Link, LinkDecision
-from passport.models.patients import AccessGrant, Patient, PatientIdentifier, PlaceholderNumber
+from passport.models.logins import Attempts, ContactChange, Entry
+from passport.models.patients import Patient, PatientIdentifier, PlaceholderNumber
 from passport.models.record import UNDATED, Record, record_key
+from passport.models.standing import Consent, Merge, OneTimeCode
 
 __all__ = [
     "UNDATED",
     "AccessGrant",
+    "Attempts",
     "AuditEvent",
     "AuditHead",
+    "Consent",
+    "ContactChange",
     "Doctor",
+    "EmergencyAccess",
+    "Entry",
+    "GlossaryTerm",
+    "Hide",
     "Link",
     "LinkDecision",
+    "Merge",
+    "OneTimeCode",
     "Patient",
     "PatientIdentifier",
     "PlaceholderNumber",
+    "Proxy",
     "Record",
+    "SensitiveConcept",
     "User",
     "record_key",
 ]

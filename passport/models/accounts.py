@@ -1,10 +1,12 @@
 """Logins, and the doctors who sign the hospitals' rows."""
 
+import unicodedata
 import uuid
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
+from django.utils.crypto import salted_hmac
 
 
 class Role(models.TextChoices):
@@ -35,6 +37,12 @@ class User(AbstractUser):
         help_text="Where a doctor works. A doctor sees the patients of this hospital.",
     )
 
+    phone = models.CharField(max_length=30, blank=True)
+    language = models.CharField(max_length=10, blank=True, help_text="Of the pages; empty: the browser's.")
+    login_stamp = models.CharField(
+        max_length=32, blank=True, editable=False, help_text="Changed to end every session and token of the account."
+    )
+
     objects: ClassVar[AccountManager] = AccountManager()
 
     class Meta:
@@ -45,6 +53,18 @@ class User(AbstractUser):
                 violation_error_message="A doctor belongs to a hospital.",
             )
         ]
+
+    def set_password(self, raw_password: str | None) -> None:
+        """One form of each character (NFKC), whichever keyboard it was typed on."""
+        super().set_password(None if raw_password is None else unicodedata.normalize("NFKC", raw_password))
+
+    def check_password(self, raw_password: str | None) -> bool:
+        return super().check_password(None if raw_password is None else unicodedata.normalize("NFKC", raw_password))
+
+    def _get_session_auth_hash(self, secret: Any = None) -> str:
+        """What sessions and tokens carry: another password ends them, and so does another stamp."""
+        salt = "passport.User.session"
+        return salted_hmac(salt, f"{self.password}:{self.login_stamp}", secret=secret, algorithm="sha256").hexdigest()
 
     @property
     def is_doctor(self) -> bool:

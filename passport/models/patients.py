@@ -1,4 +1,4 @@
-"""Passport holders, their numbers, and whom they let in."""
+"""Passport holders and their numbers."""
 
 import uuid
 
@@ -26,6 +26,15 @@ class Patient(models.Model):
         "passport.User", null=True, blank=True, on_delete=models.SET_NULL, related_name="patient"
     )
     created_at = models.DateTimeField()
+    died_on = models.DateField(null=True, blank=True)
+    merged_into = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="merged_from",
+        help_text="The passport of the same person that took over this one's numbers and links.",
+    )
 
     def __str__(self) -> str:
         # Not the name: this text ends up in logs and in the admin's own history.
@@ -55,23 +64,3 @@ class PlaceholderNumber(models.Model):
 
     def __str__(self) -> str:
         return self.number
-
-
-class AccessGrant(models.Model):
-    """A patient's permission for one doctor, or for every doctor of one hospital, until it ends."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="grants")
-    doctor = models.ForeignKey("passport.User", null=True, blank=True, on_delete=models.CASCADE, related_name="grants")
-    hospital = models.ForeignKey("hospitals.Hospital", null=True, blank=True, on_delete=models.CASCADE)
-    created_at = models.DateTimeField()
-    ends_at = models.DateTimeField()
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(
-                name="passport_grant_to_one",
-                condition=models.Q(doctor__isnull=False, hospital__isnull=True)
-                | models.Q(doctor__isnull=True, hospital__isnull=False),
-            )
-        ]
