@@ -8,6 +8,6 @@ Here admins manage who there is. What is recorded about a patient they see throu
     foreign    pages of other packages that nobody may use here
 """
 
-from passport.admin import access, accounts, audit, foreign, patients
+from passport.admin import access, accounts, audit, foreign, glossary, patients
 
-__all__ = ["access", "accounts", "audit", "foreign", "patients"]
+__all__ = ["access", "accounts", "audit", "foreign", "glossary", "patients"]

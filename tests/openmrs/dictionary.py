@@ -1,7 +1,8 @@
 """What every pretend hospital knows: concepts, drugs, staff, places, kinds of encounters.
 
-Codes look like CIEL's, and those of the vitals and of the diagnosis set are CIEL's. Concept uuids are the code padded
-with A, as CIEL makes them: hospitals that share the dictionary share them, while concept_id differs by hospital.
+Codes are CIEL's where we are sure of them (plain words are found by them); from 900000 on they are our own. Concept
+uuids are the code padded with A, as CIEL makes them: hospitals that share the dictionary share them, while concept_id
+differs by hospital.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ DIAGNOSES = _plain(
     "Diagnosis",
     "N/A",
     """
-    diabetes        | 142474 | Type 2 diabetes mellitus | Diabète de type 2 | Diyabete yo mu bwoko bwa 2
+    diabetes        | 142473 | Type 2 diabetes mellitus | Diabète de type 2 | Diyabete yo mu bwoko bwa 2
     hypertension    | 117399 | Hypertension | Hypertension artérielle | Umuvuduko ukabije w'amaraso
     malaria         | 116128 | Malaria | Paludisme | Malariya
     severe malaria  | 160155 | Severe malaria | Paludisme grave | Malariya y'igikatu
@@ -139,8 +140,8 @@ DIAGNOSES = _plain(
     gastroenteritis | 117889 | Gastroenteritis | Gastro-entérite | Impiswi
     anaemia         | 121629 | Anaemia | Anémie | Amaraso make
     asthma          | 121375 | Asthma | Asthme | Asima
-    fracture        | 118593 | Fracture of forearm | Fracture de l'avant-bras | Imvune y'ukuboko
-    laceration      | 116543 | Laceration | Plaie | Igikomere
+    fracture        | 900002 | Fracture of forearm | Fracture de l'avant-bras | Imvune y'ukuboko
+    laceration      | 900001 | Laceration | Plaie | Igikomere
     malnutrition    | 115122 | Moderate acute malnutrition | Malnutrition aiguë modérée | Imirire mibi
     pregnancy       | 1434   | Normal pregnancy | Grossesse normale | Gutwita
 """,

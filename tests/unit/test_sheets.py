@@ -15,7 +15,7 @@ def test_a_text_that_looks_like_a_formula_stands_behind_an_apostrophe(text):
     assert cell(text) == f"'{text}"
 
 
-@pytest.mark.parametrize(("value", "written"), [(-3, "-3"), (2.5, "2.5"), (None, ""), ("Kigali", "Kigali"), (0, "0")])
+@pytest.mark.parametrize("value, written", [(-3, "-3"), (2.5, "2.5"), (None, ""), ("Kigali", "Kigali"), (0, "0")])
 def test_numbers_and_plain_words_stay_as_they_are(value, written):
     assert cell(value) == written
 
