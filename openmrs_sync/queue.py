@@ -22,6 +22,7 @@ from passport.models import User
 
 TICK = "openmrs_sync.tasks.tick"
 SYNC_ONE = "openmrs_sync.tasks.sync_one"
+PUBLISH_AUDIT_HEAD = "openmrs_sync.tasks.publish_audit_head"
 TICK_PERIOD = timedelta(minutes=1)
 HEARTBEAT = "tick"
 
@@ -87,6 +88,10 @@ def live_hospitals() -> list[Hospital]:
 def enqueue_tick() -> None:
     """Have the schedule looked at now, and not within the next half minute."""
     async_task(TICK, group="tick")
+
+
+def enqueue_audit_head() -> None:
+    async_task(PUBLISH_AUDIT_HEAD, group="audit")
 
 
 def beat(*, now: datetime) -> None:

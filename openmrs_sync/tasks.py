@@ -1,4 +1,5 @@
-"""What the queue runs. The dotted paths `openmrs_sync.tasks.tick` and `.sync_one` are frozen: rows in queues hold them.
+"""What the queue runs. The dotted paths `openmrs_sync.tasks.tick`, `.sync_one` and `.publish_audit_head` are frozen:
+rows in queues hold them.
 
 Tasks take ids and return counts: arguments, results and tracebacks are kept in a table.
 """
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from openmrs_sync import control, pipeline, queue, runs
 from openmrs_sync.models import SyncRun
+from passport import audit_heads
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,22 @@ def tick() -> dict[str, int]:
     n_interrupted = runs.end_dead_runs(now=now)
     due = control.due_hospitals(now=now)
     queued = queue.enqueue(hospitals=due, trigger=SyncRun.Trigger.SCHEDULE, now=now)
+    if audit_heads.is_due(now=now):
+        queue.enqueue_audit_head()  # a task of its own: a place that does not answer must not hold up the tick
     return {"n_interrupted": n_interrupted, "n_due": len(due), "n_queued": len(queued.runs)}
+
+
+def publish_audit_head() -> dict[str, int]:
+    """Tell the end of the audit chain where AUDIT_PUBLISH_TO says. Delivered twice it does nothing the second time."""
+    now = timezone.now()
+    if not audit_heads.is_due(now=now):
+        return {}
+    try:
+        told = audit_heads.publish(now=now)
+    except audit_heads.PublishFailed as error:
+        log.error("The head of the audit chain was not published. %s", error)  # noqa: TRY400 - its sentence says all
+        return {}
+    return {"seq": told.seq, "missed_days": told.missed}
 
 
 def sync_one(hospital_id: str, run_id: str) -> dict[str, int]:

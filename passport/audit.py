@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
+from itertools import pairwise
 from uuid import UUID
 
 from django.conf import settings
@@ -21,6 +22,8 @@ from passport.models import AuditEvent, AuditHead, User
 
 FIRST_PREVIOUS_HASH = "0" * 64
 PAGE = 1000
+#: So many of the first rows decide whether the key is another one.
+ROWS_UNDER_ONE_KEY = 10
 
 #: `actor_role` of what nobody did by hand: the schedule, a command without a login.
 SYSTEM = "system"
@@ -31,6 +34,7 @@ class Break(StrEnum):
     MISSING = "missing"  # a number of the sequence is not there
     UNCHAINED = "unchained"  # the row names another predecessor than the one before it
     HEAD = "head"  # the end of the chain is not where the head says
+    OTHER_KEY = "other_key"  # the oldest rows hang together, but under a key that is none of ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +108,18 @@ def verify() -> AuditReport:
         return walk.report(head)
 
 
-def hash_of(event: AuditEvent) -> str:
-    """HMAC-SHA256, in hex, of every field of the row but the hash itself."""
+def head_hash_at(seq: int) -> str | None:
+    """The hash of this row as it stands now; None where there is no such row."""
+    return AuditEvent.objects.filter(seq=seq).values_list("hash", flat=True).first()
+
+
+def head() -> AuditHead:
+    """Where the chain ends now: of one moment, and not locked."""
+    return _head()
+
+
+def hash_of(event: AuditEvent, *, key: str | None = None) -> str:
+    """HMAC-SHA256, in hex, of every field of the row but the hash itself; under `settings.AUDIT_KEY`, or this key."""
     fields = {
         "seq": event.seq,
         "at": event.at.astimezone(dt.UTC).isoformat(timespec="microseconds"),
@@ -119,13 +133,19 @@ def hash_of(event: AuditEvent) -> str:
         "previous_hash": event.previous_hash,
     }
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hmac.new(settings.AUDIT_KEY.encode(), canonical.encode(), sha256).hexdigest()
+    signing = settings.AUDIT_KEY if key is None else key
+    return hmac.new(signing.encode(), canonical.encode(), sha256).hexdigest()
 
 
 class _Walk:
-    """Where a walk along the chain is, and the first thing that was wrong."""
+    """Where a walk along the chain is, and the first thing that was wrong.
+
+    Keys are tried from the oldest of AUDIT_OLD_KEYS to AUDIT_KEY, and never back: once a row is signed under a newer
+    key, one who holds only an older one cannot add or alter rows behind it.
+    """
 
     def __init__(self) -> None:
+        self._keys: list[str] = [*settings.AUDIT_OLD_KEYS, settings.AUDIT_KEY]
         self.seq = 0
         self.hash = FIRST_PREVIOUS_HASH
         self.first_broken: int | None = None
@@ -135,12 +155,19 @@ class _Walk:
         """Take one row; False when the chain breaks at it."""
         if event.seq != self.seq + 1:
             return self._broken(self.seq + 1, Break.MISSING)
-        if not hmac.compare_digest(event.hash, hash_of(event)):
-            return self._broken(event.seq, Break.ALTERED)
+        if not self._is_signed(event):
+            return self._broken(event.seq, Break.OTHER_KEY if _begins_under_another_key(event) else Break.ALTERED)
         if event.previous_hash != self.hash:
             return self._broken(event.seq, Break.UNCHAINED)
         self.seq, self.hash = event.seq, event.hash
         return True
+
+    def _is_signed(self, event: AuditEvent) -> bool:
+        for position, key in enumerate(self._keys):
+            if hmac.compare_digest(event.hash, hash_of(event, key=key)):
+                del self._keys[:position]
+                return True
+        return False
 
     def end(self, head: AuditHead) -> None:
         if head.seq > self.seq:
@@ -160,6 +187,21 @@ class _Walk:
     def _broken(self, seq: int, problem: Break) -> bool:
         self.first_broken, self.problem = seq, problem
         return False
+
+
+def _begins_under_another_key(event: AuditEvent) -> bool:
+    """Whether not this row alone but the whole beginning of the chain is signed by a key that we do not have.
+
+    One altered row is followed by rows that are as they were written; a key that was changed left none such before it.
+    It stays a break either way: whoever alters all of the first rows looks like this, too, until the old key is given.
+    """
+    if event.seq != 1:
+        return False
+    first = list(AuditEvent.objects.order_by("seq")[:ROWS_UNDER_ONE_KEY])
+    hang_together = all(after.previous_hash == before.hash for before, after in pairwise(first))
+    is_ours = [row.hash == hash_of(row) for row in first]
+    n_foreign = is_ours.index(True) if True in is_ours else len(first)
+    return hang_together and n_foreign > 1 and all(is_ours[n_foreign:])
 
 
 def _rows_after(seq: int) -> Iterator[AuditEvent]:

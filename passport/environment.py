@@ -101,6 +101,23 @@ def networks(text: str, *, name: str) -> list[str]:
     return found
 
 
+def places(text: str, *, name: str) -> list[str]:
+    """Comma-separated places to tell something at: file:/path, mailto:someone@…, https://…"""
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    for place in found:
+        scheme, _, rest = place.partition(":")
+        is_right = {
+            "file": rest.startswith("/"),
+            "mailto": re.fullmatch(r"[^@\s]+@[^@\s]+", rest) is not None,
+            "https": rest.startswith("//") and bool(urlsplit(place).hostname),
+        }
+        if not is_right.get(scheme, False):
+            raise ImproperlyConfigured(
+                f"{name} must hold file:/full/path, mailto:someone@example.org or https://host/path, comma-separated."
+            )
+    return found
+
+
 def pattern(text: str, *, name: str) -> str:
     try:
         re.compile(text)

@@ -33,6 +33,10 @@ AUDIT_KEY: str = (
     env.str("AUDIT_KEY", default="")
     or base64.b64encode(hashlib.blake2b(b"audit chain", key=SECRET_KEY.encode()[:64]).digest()).decode()
 )
+# Under these, oldest first, earlier rows were signed: a new AUDIT_KEY does not make them look altered.
+AUDIT_OLD_KEYS: list[str] = [key.strip() for key in env.str("AUDIT_OLD_KEYS", default="").split(",") if key.strip()]
+# Where the end of the chain is told once a day: it cannot be written anew afterwards without showing.
+AUDIT_PUBLISH_TO = environment.places(env.str("AUDIT_PUBLISH_TO", default=""), name="AUDIT_PUBLISH_TO")
 
 ALLOWED_HOSTS: list[str] = [
     host.strip() for host in env.str("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]").split(",") if host.strip()
@@ -155,6 +159,10 @@ ALLOWED_SOURCE_NETWORKS = environment.networks(
 SOURCE_CONNECT_TIMEOUT = 5
 SOURCE_READ_TIMEOUT = 30
 SOURCE_WRITE_TIMEOUT = 10
+# Those count from one byte to the next. These are for the whole: the name, the connection and the login; one statement
+# with all its rows. A run itself ends with its interval: see `openmrs_sync.tasks`.
+SOURCE_OPEN_TIMEOUT = 15
+SOURCE_STATEMENT_TIMEOUT = 45
 NATIONAL_ID_PATTERN = environment.pattern(env.str("NATIONAL_ID_PATTERN", default=""), name="NATIONAL_ID_PATTERN")
 OPENMRS_AUTO_START_SYNC = environment.yes_or_no(env, name="OPENMRS_AUTO_START_SYNC", default=True)
 OPENMRS_SYNC_INTERVAL = environment.whole_number(env, name="OPENMRS_SYNC_INTERVAL", default=5, low=1, high=1440)

@@ -109,3 +109,17 @@ def test_networks_and_patterns_are_read_at_the_start_and_not_at_the_first_use() 
         environment.pattern("[0-9", name="NATIONAL_ID_PATTERN")
     with pytest.raises(ImproperlyConfigured, match="redis://"):
         environment.redis_url("localhost:6379")
+
+
+def test_places_to_tell_something_at_are_a_file_a_mail_address_or_an_https_address() -> None:
+    said = "file:/var/heads.jsonl, mailto:dpo@example.org,https://example.org/heads"
+    assert environment.places(said, name="AUDIT_PUBLISH_TO") == [part.strip() for part in said.split(",")]
+    assert environment.places(" ", name="AUDIT_PUBLISH_TO") == []
+
+
+@pytest.mark.parametrize(
+    "wrong", ["heads.jsonl", "file:heads", "mailto:nobody", "http://example.org/", "https://", "ftp://x/y"]
+)
+def test_a_place_that_cannot_be_told_at_is_refused(wrong: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"AUDIT_PUBLISH_TO must hold"):
+        environment.places(wrong, name="AUDIT_PUBLISH_TO")
