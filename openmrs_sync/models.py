@@ -150,11 +150,76 @@ class ParkedRow(models.Model):
     attempts = models.PositiveIntegerField(default=1)
     parked_at = models.DateTimeField(help_text="When it was first parked.")
     tried_at = models.DateTimeField()
+    next_try_at = models.DateTimeField(
+        null=True, blank=True, help_text="Its person is read again by then at the latest. Empty: with the next run."
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["link", "table", "source_id"], name="openmrs_sync_parked_source")
         ]
+        indexes = [models.Index(fields=["hospital", "next_try_at"], name="openmrs_sync_parked_due")]
+
+
+class ReceiptDay(models.Model):
+    """A hospital's receipt at the end of a day, by the hospital's calendar: the last run of the day leaves it there."""
+
+    hospital = models.ForeignKey("hospitals.Hospital", on_delete=models.CASCADE, related_name="receipt_days")
+    day = models.DateField()
+    read_at = models.DateTimeField(help_text="End of the run that left it.")
+    n_source = models.PositiveBigIntegerField(default=0)
+    n_stored = models.PositiveBigIntegerField(default=0)
+    n_parked = models.PositiveBigIntegerField(default=0)
+    n_excluded = models.PositiveBigIntegerField(default=0)
+    n_unexplained = models.PositiveBigIntegerField(default=0)
+    persons = models.JSONField(default=dict, help_text="As in a receipt: voided, unlinked, held, linked, …")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["hospital", "day"], name="openmrs_sync_receipt_day")]
+
+
+class Inspection(models.Model):
+    """A look at a hospital that changes nothing, there or here: a receipt counted afresh, or a dry run.
+
+    Done in parts: `progress` says where to go on, and each worker that takes it counts `n_tries` up and writes only
+    under its own.
+    """
+
+    class Kind(models.TextChoices):
+        VERIFY = "verify", "count afresh"
+        DRY_RUN = "dry_run", "dry run"
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "queued"
+        RUNNING = "running", "running"
+        DONE = "done", "done"
+        FAILED = "failed", "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    hospital = models.ForeignKey("hospitals.Hospital", on_delete=models.CASCADE, related_name="inspections")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    error_kind = models.CharField(max_length=30, blank=True)
+    message = models.TextField(blank=True, help_text="One sentence with the next step. Never a name or value.")
+    asked_at = models.DateTimeField()
+    alive_at = models.DateTimeField(help_text="The last sign of life of whoever has it.")
+    finished_at = models.DateTimeField(null=True, blank=True)
+    n_tries = models.PositiveIntegerField(default=0, help_text="How often a worker took it.")
+    n_deaths = models.PositiveIntegerField(default=0, help_text="How often a worker died of it.")
+    n_done = models.PositiveIntegerField(default=0, help_text="Persons.")
+    n_all = models.PositiveIntegerField(default=0, help_text="Persons; 0: not known yet.")
+    n_source_rows = models.PositiveBigIntegerField(default=0, help_text="Rows fetched from the source in all.")
+    source_seconds = models.FloatField(default=0, help_text="Seconds spent waiting for the source.")
+    config_version = models.PositiveIntegerField(default=0, help_text="The hospital's, when it began.")
+    progress = models.JSONField(default=dict)
+    result = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["-asked_at"]
+        indexes = [models.Index(fields=["hospital", "kind", "-asked_at"], name="openmrs_sync_inspection_latest")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.id}"
 
 
 class ConceptRule(models.Model):
