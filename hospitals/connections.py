@@ -7,10 +7,12 @@ of `hospitals.errors`, in a sentence of ours: the driver's texts may hold values
 
 import contextlib
 import ipaddress
+import math
 import os
 import socket
 import ssl
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -33,6 +35,7 @@ from hospitals.errors import HospitalMisconfigured, HospitalUnreachable, SourceE
 from hospitals.faults import TlsRefused, fault_from_code
 from hospitals.grants import check_grants
 from hospitals.models import Hospital, TlsMode
+from hospitals.patience import Deadline, Overdue, within
 from passport.secrets import SecretUnavailable, open_sealed
 
 __all__ = ["Source", "check_grants", "open_hospital"]
@@ -85,10 +88,12 @@ class Source:
     `is_encrypted`    whether the connection has a TLS cipher
     `hints`           sentences on what this server refused and we can do without
     `n_rows`, `seconds`  rows fetched, and time spent waiting for the source, so far
+    `end_by`          the moment of time.monotonic() at which the connection is cut, whatever is under way
     """
 
-    def __init__(self, *, alias: str, raw: Any, server_version: str) -> None:
+    def __init__(self, *, alias: str, raw: Any, server_version: str, end_by: float = math.inf) -> None:
         self.alias = alias
+        self.end_by = end_by
         self.server_version = server_version
         self.is_mariadb = "mariadb" in server_version.lower()
         self.is_encrypted = False
@@ -96,7 +101,12 @@ class Source:
         self.n_rows = 0
         self.seconds = 0.0
         self._raw = raw
+        self._deadline = Deadline(raw.fileno())
         self._in_snapshot = False
+
+    def close(self) -> None:
+        """Watch the time no longer. The connection is its opener's."""
+        self._deadline.close()
 
     @property
     def version(self) -> tuple[int, ...]:
@@ -112,8 +122,9 @@ class Source:
         Raises HospitalUnreachable, HospitalMisconfigured, WrongCredentials, SchemaMismatch.
         """
         started = perf_counter()
+        end_by = min(self.end_by, time.monotonic() + settings.SOURCE_STATEMENT_TIMEOUT)
         try:
-            with contextlib.closing(self._raw.cursor()) as cursor:
+            with self._deadline.at(end_by), contextlib.closing(self._raw.cursor()) as cursor:
                 cursor.execute(sql, tuple(params) or None)
                 rows: list[tuple[Any, ...]] = list(cursor.fetchall())
         except MySQLdb.Error as error:
@@ -152,20 +163,27 @@ class Source:
 
 
 @contextlib.contextmanager
-def open_hospital(hospital: Hospital) -> Iterator[Source]:
+def open_hospital(hospital: Hospital, *, end_by: float = math.inf) -> Iterator[Source]:
     """Connect, prove TLS and the read-only session, and close on the way out, whatever happens.
 
+    `end_by`: the moment of time.monotonic() at which the connection is cut, for a source that is alive but so slow
+    that it would hold a worker for hours.
     Raises HospitalUnreachable, HospitalMisconfigured, WrongCredentials; RuntimeError when this thread has it open.
     """
     alias = f"hospital-{hospital.pk}"
     if _is_open(alias):
         raise RuntimeError("This hospital is open in this thread already.")
-    wrapper = _connect(hospital, alias=alias)
+    open_by = min(end_by, time.monotonic() + settings.SOURCE_OPEN_TIMEOUT)
+    wrapper = _connect(hospital, alias=alias, open_by=open_by)
     connections[alias] = wrapper
+    source = Source(alias=alias, raw=wrapper.connection, server_version=wrapper.mysql_server_info, end_by=open_by)
     try:
-        yield _prepare(hospital, alias=alias, wrapper=wrapper)
+        _prepare(hospital, source=source)
+        source.end_by = end_by
+        yield source
     finally:
         del connections[alias]  # first: a failing close() must not leave the alias behind
+        source.close()
         with contextlib.suppress(django.db.Error):
             wrapper.close()
 
@@ -200,8 +218,17 @@ def resolve(host: str, port: int) -> list[str]:
 
     Raises HospitalUnreachable when the name is not known, HospitalMisconfigured for a forbidden address.
     """
+    name = real_host(host)
     try:
-        found = socket.getaddrinfo(real_host(host), port, type=socket.SOCK_STREAM)
+        found = within(
+            settings.SOURCE_CONNECT_TIMEOUT,
+            lambda: socket.getaddrinfo(name, port, type=socket.SOCK_STREAM),
+            discard=len,
+        )
+    except Overdue:
+        raise HospitalUnreachable(
+            "This machine's name server does not answer. Check it, or enter the host's address instead of its name."
+        ) from None
     except (OSError, UnicodeError):
         raise HospitalUnreachable(
             "The host's name cannot be resolved. Check its spelling and this machine's name server."
@@ -236,7 +263,7 @@ def _private_files(hospital: Hospital) -> Iterator[_Files]:
         yield _Files(options=str(options), certificate_authority=str(authority) if authority.exists() else None)
 
 
-def _connect(hospital: Hospital, *, alias: str) -> DatabaseWrapper:
+def _connect(hospital: Hospital, *, alias: str, open_by: float) -> DatabaseWrapper:
     """Connect to the address that was checked, so that a name that changes its mind in between leads nowhere.
 
     With a verified certificate the driver needs the name; there the peer's address is checked once more afterwards.
@@ -250,7 +277,7 @@ def _connect(hospital: Hospital, *, alias: str) -> DatabaseWrapper:
             handler = ConnectionHandler({DEFAULT_DB_ALIAS: {}, alias: config})
             wrapper = cast(DatabaseWrapper, handler.create_connection(alias))
             try:
-                wrapper.ensure_connection()
+                _log_in(wrapper, open_by=open_by)
                 _check_peer(wrapper)
             except (django.db.Error, SourceError) as error:
                 with contextlib.suppress(django.db.Error):
@@ -262,6 +289,19 @@ def _connect(hospital: Hospital, *, alias: str) -> DatabaseWrapper:
                 raise _fault(error) from None  # the driver's text holds the user and the host
             return wrapper
     raise HospitalUnreachable("The host has no address. Correct the host.")
+
+
+def _log_in(wrapper: DatabaseWrapper, *, open_by: float) -> None:
+    """Connect and log in, all of it by this moment: a server may send its greeting a byte a second."""
+    wrapper.inc_thread_sharing()
+    try:
+        within(open_by - time.monotonic(), wrapper.ensure_connection, discard=lambda _: wrapper.close())
+    except Overdue:
+        raise HospitalUnreachable(
+            "The hospital's server took too long to let us in. It is tried again by itself; if this lasts, check the "
+            "network and the server's load."
+        ) from None
+    wrapper.dec_thread_sharing()
 
 
 def _config(hospital: Hospital, *, address: str, files: _Files) -> dict[str, Any]:
@@ -314,9 +354,8 @@ def _check_peer(wrapper: DatabaseWrapper) -> None:
         check_address(ipaddress.ip_address(peer.getpeername()[0]))
 
 
-def _prepare(hospital: Hospital, *, alias: str, wrapper: DatabaseWrapper) -> Source:
+def _prepare(hospital: Hospital, *, source: Source) -> None:
     """Prove TLS, then make the session read-only and bounded in time."""
-    source = Source(alias=alias, raw=wrapper.connection, server_version=wrapper.mysql_server_info)
     cipher = source.fetch(queries.CIPHER)
     source.is_encrypted = bool(cipher and cipher[0][1])
     if hospital.tls_mode != TlsMode.NONE and not source.is_encrypted:
@@ -331,7 +370,6 @@ def _prepare(hospital: Hospital, *, alias: str, wrapper: DatabaseWrapper) -> Sou
     else:
         source.fetch(queries.READ_ONLY)
     _limit_statements(source)
-    return source
 
 
 def _limit_statements(source: Source) -> None:
