@@ -144,7 +144,8 @@ def _tell_https(place: str, told: Head) -> None:
     connection = http.client.HTTPSConnection(str(address.hostname), address.port, timeout=WEBHOOK_SECONDS)
     try:
         connection.request("POST", path, told.line, {"Content-Type": "application/json"})
-        status = connection.getresponse().status
+        with connection.getresponse() as response:
+            status = response.status
     except (OSError, http.client.HTTPException):
         raise PublishFailed("The https address in AUDIT_PUBLISH_TO does not answer. Check it and its server.") from None
     finally:

@@ -118,6 +118,14 @@ def places(text: str, *, name: str) -> list[str]:
     return found
 
 
+def vault(text: str, *, name: str) -> str:
+    """The address of a key vault without the slash at its end, or "" for none."""
+    address = urlsplit(text.strip())
+    if text.strip() and (address.scheme != "https" or not address.hostname or address.path.strip("/") or address.query):
+        raise ImproperlyConfigured(f"{name} must be the address of a vault such as https://name.vault.azure.net")
+    return text.strip().rstrip("/")
+
+
 def pattern(text: str, *, name: str) -> str:
     try:
         re.compile(text)
@@ -130,6 +138,18 @@ def redis_url(text: str) -> str:
     if text and urlsplit(text).scheme not in {"redis", "rediss", "unix"}:
         raise ImproperlyConfigured("REDIS_URL must look like redis://host:6379/0.")
     return text
+
+
+def mail(url: str) -> dict[str, Any]:
+    """Django's EMAIL_ settings for a URL; without one nothing is sent."""
+    if url and not url.startswith(
+        ("smtp://", "smtps://", "smtp+tls://", "smtp+ssl://", "filemail://", "memorymail://")
+    ):
+        raise ImproperlyConfigured("EMAIL_URL must look like smtp+tls://user:password@host:587.")
+    try:
+        return dict(environ.FileAwareEnv.email_url_config(url or "dummymail://"))
+    except ValueError:  # a port that is no number
+        raise ImproperlyConfigured("EMAIL_URL must look like smtp+tls://user:password@host:587.") from None
 
 
 def is_mongodb(url: str) -> bool:

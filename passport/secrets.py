@@ -1,8 +1,8 @@
 """Secrets at rest: sealed with Fernet, or a reference to where the secret lies.
 
-The first of `settings.CREDENTIAL_KEYS` seals, all of them open. A reference (`env:NAME`, `file:/run/secrets/x`) is
-kept as it is and followed at every use, so a rotated file needs no restart. A wrong key is an error: sealed text is
-never handed out.
+The first of `settings.CREDENTIAL_KEYS` seals, all of them open. A reference (`env:NAME`, `file:/run/secrets/x`,
+`azure:NAME` in the key vault of `settings.AZURE_KEY_VAULT`) is kept as it is and followed at every use, so a rotated
+secret needs no restart. A wrong key is an error: sealed text is never handed out.
 """
 
 import os
@@ -11,12 +11,20 @@ from pathlib import Path
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
+from passport import azure
+
 ENV = "env:"
 FILE = "file:"
+AZURE = "azure:"
 LONGEST_FILE = 4096  # bytes; a password is short, and a reference must not read a large file into memory
 
 # Whoever may edit a hospital must not be able to send our own secrets to a server of theirs.
-OUR_OWN = frozenset({"SECRET_KEY", "CREDENTIAL_KEYS", "AUDIT_KEY", "DATABASE_URL", "CONTROL_DATABASE_URL", "REDIS_URL"})
+OUR_OWN = frozenset({
+    "SECRET_KEY", "CREDENTIAL_KEYS", "AUDIT_KEY", "AUDIT_OLD_KEYS", "AUDIT_PUBLISH_TO", "DATABASE_URL",
+    "CONTROL_DATABASE_URL", "REDIS_URL", "EMAIL_URL", "IDENTITY_HEADER",
+})  # fmt: skip
+# Of the kernel: /proc/self/environ holds all of the above.
+NOT_FILES = (Path("/proc"), Path("/sys"), Path("/dev"))
 
 
 class SecretUnavailable(Exception):
@@ -24,8 +32,8 @@ class SecretUnavailable(Exception):
 
 
 def is_reference(text: str) -> bool:
-    """Whether the text names a place (`env:NAME`, `file:/path`) instead of being the secret itself."""
-    return text.startswith((ENV, FILE))
+    """Whether the text names a place (`env:NAME`, `file:/path`, `azure:NAME`) instead of being the secret itself."""
+    return text.startswith((ENV, FILE, AZURE))
 
 
 def check_reference(text: str) -> None:
@@ -45,8 +53,14 @@ def check_reference(text: str) -> None:
             raise SecretUnavailable("file: must be followed by a full path, such as file:/run/secrets/kigali.")
         real = path.resolve()
         ours = {Path(os.environ[f"{name}_FILE"]).resolve() for name in OUR_OWN if os.environ.get(f"{name}_FILE")}
-        if real.is_relative_to(settings.VAR_DIR.resolve()) or real.is_relative_to("/proc") or real in ours:
+        folders = (settings.VAR_DIR.resolve(), *NOT_FILES)
+        if any(real.is_relative_to(folder) for folder in folders) or real in {*ours, settings.BASE_DIR / ".env"}:
             raise SecretUnavailable("This file holds secrets of Patient Passport itself. Name another one.")
+    elif text.startswith(AZURE):
+        try:
+            azure.check_name(text.removeprefix(AZURE))
+        except azure.VaultUnavailable as error:
+            raise SecretUnavailable(str(error)) from None
 
 
 def seal(text: str) -> str:
@@ -80,6 +94,17 @@ def open_sealed(text: str) -> str:
         ) from None
 
 
+def is_current(text: str) -> bool:
+    """Whether nothing is to be rotated here: a reference, nothing, or sealed with the first key."""
+    if not text or is_reference(text):
+        return True
+    try:
+        Fernet(settings.CREDENTIAL_KEYS[0]).decrypt(text.encode())
+    except InvalidToken:
+        return False
+    return True
+
+
 def rotate(text: str) -> str:
     """Return the same secret sealed with the first key; references and "" as they are.
 
@@ -100,6 +125,11 @@ def _follow(reference: str) -> str:
         if not value:
             raise SecretUnavailable(f"The environment variable {name} is not set. Set it and start again.")
         return value
+    if reference.startswith(AZURE):
+        try:
+            return azure.read_secret(reference.removeprefix(AZURE))
+        except azure.VaultUnavailable as error:
+            raise SecretUnavailable(str(error)) from None
     path = Path(reference.removeprefix(FILE))
     try:
         with path.open("rb") as file:

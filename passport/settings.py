@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import environ
+from django.conf.locale import LANG_INFO
 from django.core.exceptions import ImproperlyConfigured
 
 from passport import environment
@@ -28,6 +29,9 @@ if len(SECRET_KEY) < 32:
 CREDENTIAL_KEYS = environment.fernet_keys(
     environment.made_secret(env, name="CREDENTIAL_KEYS", debug=DEBUG, var=VAR_DIR)
 )
+# Where `azure:NAME` leads. Set here and not in the reference: who edits a hospital cannot name another vault.
+AZURE_KEY_VAULT = environment.vault(env.str("AZURE_KEY_VAULT", default=""), name="AZURE_KEY_VAULT")
+AZURE_SECRET_PREFIX: str = env.str("AZURE_SECRET_PREFIX", default="hospital-")
 # The audit chain is signed with a key of its own, so that one who can write to the database cannot forge it.
 AUDIT_KEY: str = (
     env.str("AUDIT_KEY", default="")
@@ -76,6 +80,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
+    "passport.middleware.IdleSessions",
+    "passport.languages.Language",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -167,6 +173,11 @@ NATIONAL_ID_PATTERN = environment.pattern(env.str("NATIONAL_ID_PATTERN", default
 OPENMRS_AUTO_START_SYNC = environment.yes_or_no(env, name="OPENMRS_AUTO_START_SYNC", default=True)
 OPENMRS_SYNC_INTERVAL = environment.whole_number(env, name="OPENMRS_SYNC_INTERVAL", default=5, low=1, high=1440)
 
+# --- who may see whom -------------------------------------------------------------------------------------------------
+
+# For so many months a record from a doctor's own hospital is a care relationship.
+CARE_MONTHS = environment.whole_number(env, name="CARE_MONTHS", default=12, low=1, high=120)
+
 # --- who may enter ----------------------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "passport.User"
@@ -175,10 +186,21 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "passport.passwords.LengthValidator"},
+    {"NAME": "passport.passwords.ContextValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# NIST SP 800-63B: where the password is all that is asked for, and where a one-time code stands beside it.
+PASSWORD_ONLY_MIN_LENGTH = environment.whole_number(
+    env, name="PASSWORD_ONLY_MIN_LENGTH", default=8 if DEBUG else 15, low=8, high=64
+)
+PASSWORD_MIN_LENGTH = 8
+PASSWORD_RESET_TIMEOUT = 60 * 60
+SESSION_IDLE_MINUTES = environment.whole_number(env, name="SESSION_IDLE_MINUTES", default=30, low=1, high=720)
+DESK_CODE_HOURS = environment.whole_number(env, name="DESK_CODE_HOURS", default=48, low=1, high=720)
+REQUIRE_CONSENT = environment.yes_or_no(env, name="REQUIRE_CONSENT", default=False)
+READ_AFTER_DEATH_DAYS = environment.whole_number(env, name="READ_AFTER_DEATH_DAYS", default=365, low=0, high=36_500)
+RETENTION_YEARS = environment.whole_number(env, name="RETENTION_YEARS", default=10, low=1, high=100)
 REQUIRE_TOTP = environment.yes_or_no(env, name="REQUIRE_TOTP", default=not DEBUG)
 OTP_TOTP_ISSUER = "Patient Passport"
 OTP_ADMIN_HIDE_SENSITIVE_DATA = True
@@ -219,7 +241,11 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 # --- web --------------------------------------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]
+LANGUAGES = [("en", "English"), ("fr", "français"), ("rw", "Ikinyarwanda")]
+# Django has no name for Kinyarwanda, and without one every page in it would fail.
+LANG_INFO["rw"] = {"bidi": False, "code": "rw", "name": "Kinyarwanda", "name_local": "Ikinyarwanda"}
+LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGE_COOKIE_HTTPONLY, LANGUAGE_COOKIE_SAMESITE, LANGUAGE_COOKIE_AGE = True, "Lax", 60 * 60 * 24 * 365
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -243,7 +269,7 @@ STORAGES: dict[str, Any] = {
 WHITENOISE_USE_FINDERS = DEBUG
 
 SECURE_COOKIES = environment.yes_or_no(env, name="SECURE_COOKIES", default=not DEBUG)
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 60 * 60 * 12
@@ -256,6 +282,11 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIN
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+
+# Without EMAIL_URL nothing is sent, and a forgotten password is the hospital desk's business.
+globals().update(environment.mail(env.str("EMAIL_URL", default="")))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", default="Patient Passport <no-reply@localhost>")
 
 # Events, ids and counts only; `passport.logs` takes National IDs out of request paths.
 LOGGING: dict[str, Any] = {

@@ -123,3 +123,14 @@ def test_places_to_tell_something_at_are_a_file_a_mail_address_or_an_https_addre
 def test_a_place_that_cannot_be_told_at_is_refused(wrong: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=r"AUDIT_PUBLISH_TO must hold"):
         environment.places(wrong, name="AUDIT_PUBLISH_TO")
+
+
+def test_a_vault_is_an_https_address_without_a_path() -> None:
+    assert environment.vault(" https://name.vault.azure.net/ ", name="X") == "https://name.vault.azure.net"
+    assert environment.vault("", name="X") == ""
+
+
+@pytest.mark.parametrize("wrong", ["http://name.vault.azure.net", "name", "https://", "https://name/secrets/x"])
+def test_anything_else_is_no_vault(wrong: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="AZURE_KEY_VAULT must be"):
+        environment.vault(wrong, name="AZURE_KEY_VAULT")

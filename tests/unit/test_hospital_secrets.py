@@ -72,7 +72,10 @@ def test_a_reference_that_leads_nowhere_is_refused_at_once(reference: str) -> No
         seal(reference)
 
 
-@pytest.mark.parametrize("reference", ["env:SECRET_KEY", "env:CREDENTIAL_KEYS_FILE", "file:/proc/self/environ"])
+@pytest.mark.parametrize(
+    "reference",
+    ["env:SECRET_KEY", "env:CREDENTIAL_KEYS_FILE", "file:/proc/self/environ", "env:IDENTITY_HEADER", "file:/dev/fd/3"],
+)
 def test_our_own_secrets_are_sent_to_no_hospital(reference: str) -> None:
     with pytest.raises(SecretUnavailable, match="Patient Passport itself"):
         open_sealed(reference)
