@@ -8,7 +8,8 @@ REPEATABLE_READ = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 READ_ONLY = "SET SESSION TRANSACTION READ ONLY"
 # sql_mode '': zero dates can be read and compared, and no server's ANSI_QUOTES changes what our SQL means.
 # lock_wait_timeout (s): a hospital's ALTER TABLE must not keep us waiting, as everybody else waits behind it.
-SESSION = "SET SESSION sql_mode = '', lock_wait_timeout = 5"
+# wait_timeout (s): a server that drops the idle after a moment must not drop us while we write what was read.
+SESSION = "SET SESSION sql_mode = '', lock_wait_timeout = 5, wait_timeout = 600"
 MARIADB_TIME_LIMIT = "SET SESSION max_statement_time = %s"  # seconds; MariaDB 10.1
 MYSQL_TIME_LIMIT = "SET SESSION max_execution_time = %s"  # milliseconds; MySQL 5.7.8
 CIPHER = "SHOW SESSION STATUS LIKE 'Ssl_cipher'"

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django_q.brokers import get_broker
 from django_q.models import OrmQ, Schedule
 from django_q.tasks import async_task
@@ -25,6 +26,8 @@ SYNC_ONE = "openmrs_sync.tasks.sync_one"
 PUBLISH_AUDIT_HEAD = "openmrs_sync.tasks.publish_audit_head"
 TICK_PERIOD = timedelta(minutes=1)
 HEARTBEAT = "tick"
+PRUNE_PERIOD = timedelta(days=1)
+PRUNED = "old runs deleted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,14 @@ def enqueue_audit_head() -> None:
 def beat(*, now: datetime) -> None:
     """Say that a worker executed something; that its process is alive would mean nothing."""
     Heartbeat.objects.update_or_create(name=HEARTBEAT, defaults={"at": now})
+
+
+def is_time_to_prune(*, now: datetime) -> bool:
+    """Whether nobody deleted old runs for a day; who is told so does it, and nobody else is told."""
+    Heartbeat.objects.get_or_create(name=PRUNED, defaults={"at": now - 2 * PRUNE_PERIOD})
+    # A clock that was ahead must not put it off.
+    is_due = Q(at__lte=now - PRUNE_PERIOD) | Q(at__gt=now + PRUNE_PERIOD)
+    return Heartbeat.objects.filter(is_due, name=PRUNED).update(at=now) == 1
 
 
 def last_beat() -> datetime | None:

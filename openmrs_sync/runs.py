@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from hospitals.models import Hospital
 from openmrs_sync.claims import LEASE
 from openmrs_sync.models import Claim, SyncRun
+from openmrs_sync.rows import chunks
 from passport.audit import record_event
 from passport.models import User
 
@@ -19,6 +20,12 @@ WORKER_VARIABLE = "PASSPORT_WORKER"
 #: A task that nobody took for so long was lost with its queue.
 LONGEST_QUEUE = timedelta(hours=1)
 UNDER_WAY = (SyncRun.Status.QUEUED, SyncRun.Status.RUNNING)
+#: How long a run stays in the list. Dull: it was well and changed nothing, or there was nothing for it to do. The audit
+#: chain keeps the counts of every run for ever.
+KEEP_DULL, KEEP = timedelta(days=35), timedelta(days=90)
+#: Of one hospital: never fewer, whatever our clock says, and never more.
+FEWEST_KEPT, MOST_KEPT = 100, 20_000
+DELETED_AT_ONCE = 500
 COUNTS = (
     "n_persons",
     "n_read",
@@ -101,6 +108,27 @@ def end_runs_of(*, worker: str, now: datetime) -> int:
         )
         n_ended += interrupt(run=run, now=now)
     return n_ended
+
+
+def prune(*, now: datetime) -> int:
+    """Delete old runs of every hospital, so that the table stays as large as it is; returns how many.
+
+    In parts, each a transaction of its own: the web and the workers never wait for it.
+    """
+    return sum(_prune_one(hospital=hospital, now=now) for hospital in Hospital.objects.only("pk"))
+
+
+def _prune_one(*, hospital: Hospital, now: datetime) -> int:
+    is_unchanged = Q(status=SyncRun.Status.OK, n_created=0, n_updated=0, n_withdrawn=0)
+    is_dull = is_unchanged | Q(status__in=[SyncRun.Status.BUSY, SyncRun.Status.SKIPPED])
+    is_old = Q(started_at__lt=now - KEEP) | (is_dull & Q(started_at__lt=now - KEEP_DULL))
+    ended = SyncRun.objects.filter(hospital=hospital).exclude(status__in=UNDER_WAY).order_by("-started_at", "pk")
+    newest = set(ended.values_list("pk", flat=True)[:FEWEST_KEPT])
+    doomed = set(ended.filter(is_old).values_list("pk", flat=True)) - newest
+    doomed.update(ended.values_list("pk", flat=True)[MOST_KEPT:])
+    for part in chunks(doomed, DELETED_AT_ONCE):
+        SyncRun.objects.filter(pk__in=part).delete()
+    return len(doomed)
 
 
 def interrupt(*, run: SyncRun, now: datetime) -> bool:

@@ -32,12 +32,14 @@ def request_stop(*_signal: Any) -> None:
 
 
 def tick() -> dict[str, int]:
-    """End dead runs, and give each hospital that is due a run of its own."""
+    """End dead runs, and give each hospital that is due a run of its own. Once a day: delete old runs."""
     now = timezone.now()
     queue.beat(now=now)
     n_interrupted = runs.end_dead_runs(now=now)
     due = control.due_hospitals(now=now)
     queued = queue.enqueue(hospitals=due, trigger=SyncRun.Trigger.SCHEDULE, now=now)
+    if queue.is_time_to_prune(now=now):
+        log.info("old runs deleted: %d", runs.prune(now=now))
     if audit_heads.is_due(now=now):
         queue.enqueue_audit_head()  # a task of its own: a place that does not answer must not hold up the tick
     return {"n_interrupted": n_interrupted, "n_due": len(due), "n_queued": len(queued.runs)}
