@@ -5,11 +5,10 @@ import re
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from passport import upward
+from passport import passwords, upward
 from passport.audit import record_event
 from passport.models import Patient, User
 from passport.models.accounts import Role
@@ -122,9 +121,9 @@ def _check_password(user: User, password: str) -> None:
     if any("\ud800" <= char <= "\udfff" for char in password):
         raise AccountRefused("The password is not UTF-8. Send it as UTF-8.")
     try:
-        validate_password(password, user=user)
-    except ValidationError as error:
-        raise AccountRefused(" ".join(error.messages)) from None
+        passwords.check(password, user=user)
+    except passwords.PasswordRefused as error:
+        raise AccountRefused(str(error)) from None
 
 
 def _give(patient: Patient, user: User) -> None:

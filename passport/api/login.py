@@ -29,7 +29,7 @@ def check_login(
         raise Throttled(wait=credentials.WINDOW_SECONDS) from None
     except credentials.LoginRefused:
         raise AuthenticationFailed(WRONG, code="login-failed") from None
-    credentials.forget_failures(who)
+    credentials.forget_failures(who, user)
     record_event(action="login", actor=user, now=now, basis="code" if has_code else "password", details={"via": "api"})
     return user, has_code
 

@@ -1,8 +1,10 @@
 """Refresh tokens: made at login, used once, and the end of their whole family when one is used twice.
 
 A family is what descends from one login. Whoever uses a token that was used before holds a stolen copy, or its owner
-does: nobody can tell, so both are out. A new password ends all families, and so does a role that asks for a one-time
-code where the login had none.
+does: nobody can tell, so both are out. Two honest uses at once look just the same and end the family too: a client
+refreshes in one place, and logs in again when it was beaten to it. (Grace for the second would be grace for a thief.)
+A new password ends all families, and so do "log out everywhere" and a role that asks for a one-time code where the
+login had none. Ending one login ends its access tokens as well, at the next request.
 """
 
 import datetime as dt
@@ -16,8 +18,9 @@ from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken, Token
 
+from passport import entries
 from passport.audit import record_event
-from passport.models import User
+from passport.models import Entry, User
 from passport.views import credentials
 
 FAMILY = "family"
@@ -40,7 +43,7 @@ class Pair:
     refresh: str
 
 
-def issue(*, user: User, now: dt.datetime, has_code: bool = False) -> Pair:
+def issue(*, user: User, now: dt.datetime, has_code: bool = False, origin: entries.Origin = entries.NOWHERE) -> Pair:
     """The first pair of a new family. Also the moment of the last login."""
     token = RefreshToken()
     token["user_id"] = str(user.pk)
@@ -49,13 +52,17 @@ def issue(*, user: User, now: dt.datetime, has_code: bool = False) -> Pair:
     token[CODE] = has_code
     token.outstand()
     User.objects.filter(pk=user.pk).update(last_login=now)
+    entries.begin(user=user, kind=Entry.Kind.API, key=token[FAMILY], origin=origin, now=now)
     return Pair(access=str(token.access_token), refresh=str(token))
 
 
 def fits(*, token: Token, user: User) -> bool:
-    """Whether the account still has the password of the token's login, and asks for no code that the login lacked."""
+    """Whether the account still has the password and stamp of the token's login, which nobody ended, and asks for no
+    code that the login lacked.
+    """
     is_same_password = constant_time_compare(str(token.get(AS_OF, "")), user.get_session_auth_hash())
-    return is_same_password and (token.get(CODE) is True or not credentials.must_have_code(user))
+    has_code = token.get(CODE) is True or not credentials.must_have_code(user)
+    return is_same_password and has_code and entries.is_family_open(token.get(FAMILY))
 
 
 def rotate(*, refresh: str, now: dt.datetime) -> Pair:
@@ -69,8 +76,9 @@ def rotate(*, refresh: str, now: dt.datetime) -> Pair:
             token.set_exp()
             token.set_iat()
             token.outstand()
+            entries.touch_family(token[FAMILY], now=now)
             return Pair(access=str(token.access_token), refresh=str(token))
-        n_ended = _end_family(token)
+        n_ended = _end_family(token, by="reuse" if not is_first_use else "refused", now=now)
         if not is_first_use:
             record_event(
                 action="refresh_token_reused", actor=user, now=now, basis="refused", details={"ended": n_ended}
@@ -89,7 +97,7 @@ def end(*, refresh: str, now: dt.datetime) -> None:
         user = _owner(token)
         if _spend(token):
             record_event(action="logout", actor=user, now=now, details={"via": "api"})
-        _end_family(token)
+        _end_family(token, by="owner", now=now)
 
 
 class _AnyRefreshToken(RefreshToken):
@@ -122,8 +130,9 @@ def _spend(token: RefreshToken) -> bool:
     return is_first_use
 
 
-def _end_family(token: RefreshToken) -> int:
+def _end_family(token: RefreshToken, *, by: str, now: dt.datetime) -> int:
     """Spend every token that descends from the same login; returns how many were still good."""
+    entries.close_family(str(token.get(FAMILY)), by=by, now=now)
     n_ended = 0
     outstanding = OutstandingToken.objects.filter(user_id=token.get("user_id"), blacklistedtoken__isnull=True)
     for other in outstanding:

@@ -29,6 +29,7 @@ from passport.api.serializers import (
 )
 from passport.models import User
 from passport.models.record import Category
+from passport.views.session import origin_of
 
 CURSOR = OpenApiParameter("cursor", str, description="`next` of the page before.")
 FILTERS = [
@@ -69,7 +70,7 @@ class Token(PublicView):
         body = _checked(TokenRequestSerializer(data=request.data))
         now = timezone.now()
         user, has_code = check_login(request=request, now=now, **body)
-        return _pair(tokens.issue(user=user, now=now, has_code=has_code))
+        return _pair(tokens.issue(user=user, now=now, has_code=has_code, origin=origin_of(request._request)))
 
 
 class Refresh(PublicView):

@@ -1,28 +1,26 @@
 """Who stands at the door. Knows no HTTP: takes what was typed, gives an account or a refusal that tells nothing.
 
-An unknown name, a wrong password and a closed account cost the same work and get the same answer. Failures are counted
-per typed name and per address, under keyed hashes: a National ID is not left behind in the cache.
+An unknown name, a wrong password and a closed account cost the same work and get the same answer. Tries are counted
+per typed name, per account and per address, under keyed hashes, in the database that all processes share.
 """
 
-import hashlib
-import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.core.cache import cache
+from django.db import transaction
 from django_otp import devices_for_user, match_token
 from django_otp.models import Device
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from passport import audit
+from passport import attempts, audit
 from passport.models import PatientIdentifier, User
 from passport.registration import normalise_national_id
 
-log = logging.getLogger(__name__)
-
 WINDOW_SECONDS = 15 * 60
+WINDOW = timedelta(seconds=WINDOW_SECONDS)
 MAX_FAILURES_PER_NAME = 8
 MAX_FAILURES_PER_ADDRESS = 60
 N_RECOVERY_CODES = 8
@@ -33,47 +31,40 @@ class LoginRefused(Exception):
 
 
 class TooManyAttempts(LoginRefused):
-    """Too many failures for this name or from this address; the password was not looked at."""
+    """Too many failures for this name, this account or from this address; the password was not looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
-    """What was typed as a name and where it came from, as the two cache keys under which failures are counted."""
+    """What was typed as a name and where it came from, as the two keys under which failures are counted."""
 
     name_key: str
     address_key: str
 
+    @property
+    def limits(self) -> Sequence[attempts.Limit]:
+        return (
+            attempts.Limit(key=self.name_key, most=MAX_FAILURES_PER_NAME, window=WINDOW),
+            attempts.Limit(key=self.address_key, most=MAX_FAILURES_PER_ADDRESS, window=WINDOW),
+        )
+
 
 def visitor(*, typed_name: str, address: str) -> Visitor:
     return Visitor(
-        name_key=_cache_key("name", typed_name.strip().casefold()),
-        address_key=_cache_key("address", address),
+        name_key=attempts.hidden_key("login-name", normalise_national_id(typed_name) or typed_name.strip().casefold()),
+        address_key=attempts.hidden_key("login-address", attempts.network(address)),
     )
 
 
-def _cache_key(kind: str, text: str) -> str:
-    digest = hashlib.blake2b(text.encode(), key=settings.SECRET_KEY.encode()[:64], digest_size=16)
-    return f"login:{kind}:{digest.hexdigest()}"
+def _account_limit(account: User | None, who: Visitor) -> attempts.Limit:
+    """However the name was spelled. Nobody's name counts under itself once more, so that both cost the same."""
+    subject = str(account.pk) if account else who.name_key
+    return attempts.limit(kind="login-account", subject=subject, most=MAX_FAILURES_PER_NAME, window=WINDOW)
 
 
-def is_throttled(who: Visitor) -> bool:
-    counts = cache.get_many([who.name_key, who.address_key])
-    by_name, by_address = int(counts.get(who.name_key, 0)), int(counts.get(who.address_key, 0))
-    return by_name >= MAX_FAILURES_PER_NAME or by_address >= MAX_FAILURES_PER_ADDRESS
-
-
-def count_failure(who: Visitor) -> None:
-    for key in (who.name_key, who.address_key):
-        if not cache.add(key, 1, WINDOW_SECONDS):
-            try:
-                cache.incr(key)
-            except ValueError:  # it ran out between the two calls
-                cache.set(key, 1, WINDOW_SECONDS)
-
-
-def forget_failures(who: Visitor) -> None:
+def forget_failures(who: Visitor, account: User) -> None:
     """After a login. The address keeps its count: one good login must not pay for guesses at others."""
-    cache.delete(who.name_key)
+    attempts.forget([who.name_key, _account_limit(account, who).key])
 
 
 def check_password(*, typed_name: str, password: str, who: Visitor, now: datetime) -> User:
@@ -81,23 +72,25 @@ def check_password(*, typed_name: str, password: str, who: Visitor, now: datetim
 
     Raises TooManyAttempts, LoginRefused. Each refusal is audited, with the account where there is one.
     """
-    if is_throttled(who):
+    account = account_of_name(typed_name)
+    limits = [*who.limits, _account_limit(account, who)]
+    if not attempts.take(limits, now=now):
         audit.record_event(action="login_failed", actor=None, now=now, basis="throttled")
         raise TooManyAttempts
-    account = _account_of(typed_name)
     if account is None:
         User().set_password(password)  # costs what a check costs, so that the time says nothing
         is_right = False
     else:
         is_right = account.check_password(password) and account.is_active
     if account is None or not is_right:
-        count_failure(who)
         audit.record_event(action="login_failed", actor=account, now=now, basis="password")
         raise LoginRefused
+    attempts.give_back(limits)
     return account
 
 
-def _account_of(typed_name: str) -> User | None:
+def account_of_name(typed_name: str) -> User | None:
+    """By username or by National ID. Having found an account is no right to it."""
     by_name = User.objects.filter(username=typed_name.strip()).first()
     # Asked in any case: an account found by its name must not be faster than one found by its number.
     number = normalise_national_id(typed_name)
@@ -119,12 +112,21 @@ def has_device(account: User) -> bool:
 
 def check_code(*, account: User, code: str, who: Visitor, now: datetime) -> Device:
     """The device that this code is from. Raises TooManyAttempts, LoginRefused."""
-    device = None if is_throttled(who) else match_token(account, code)
+    limits = _take_code_try(account=account, who=who, now=now)
+    device = match_token(account, code)
     if device is not None and account.is_active:
+        attempts.give_back(limits)
         return device
-    count_failure(who)
     audit.record_event(action="login_failed", actor=account, now=now, basis="code")
-    raise TooManyAttempts if is_throttled(who) else LoginRefused
+    raise TooManyAttempts if attempts.is_used_up(limits, now=now) else LoginRefused
+
+
+def _take_code_try(*, account: User, who: Visitor, now: datetime) -> Sequence[attempts.Limit]:
+    limits = [*who.limits, _account_limit(account, who)]
+    if not attempts.take(limits, now=now):
+        audit.record_event(action="login_failed", actor=account, now=now, basis="throttled")
+        raise TooManyAttempts
+    return limits
 
 
 def begin_enrolment(account: User) -> TOTPDevice:
@@ -139,15 +141,43 @@ def pending_enrolment(account: User) -> TOTPDevice | None:
 
 def finish_enrolment(*, device: TOTPDevice, account: User, code: str, who: Visitor, now: datetime) -> list[str]:
     """Make the device valid; return the recovery codes, which are shown once. Raises TooManyAttempts, LoginRefused."""
-    if is_throttled(who) or not device.verify_token(code):
-        count_failure(who)
+    limits = _take_code_try(account=account, who=who, now=now)
+    codes: list[str] = []
+    with transaction.atomic():
+        mine = TOTPDevice.objects.select_for_update().filter(pk=device.pk, confirmed=False).first()
+        if mine is not None and mine.verify_token(code):
+            mine.confirmed = True
+            mine.save(update_fields=["confirmed"])
+            codes = make_recovery_codes(account)
+            audit.record_event(action="code_enrolled", actor=account, now=now)
+    if not codes:
         audit.record_event(action="login_failed", actor=account, now=now, basis="code")
-        raise TooManyAttempts if is_throttled(who) else LoginRefused
-    device.confirmed = True
-    device.save(update_fields=["confirmed"])
+        raise TooManyAttempts if attempts.is_used_up(limits, now=now) else LoginRefused
+    attempts.give_back(limits)
+    return codes
+
+
+def make_recovery_codes(account: User) -> list[str]:
+    """Fresh ones, each good once; those of before are good no more."""
     StaticDevice.objects.filter(user=account).delete()
     spare = StaticDevice.objects.create(user=account, name="recovery codes")
     codes = [StaticToken.random_token() for _ in range(N_RECOVERY_CODES)]
     StaticToken.objects.bulk_create([StaticToken(device=spare, token=code) for code in codes])
-    audit.record_event(action="code_enrolled", actor=account, now=now)
     return codes
+
+
+def take_devices_away(*, account: User, actor: User, now: datetime) -> int:
+    """The phone is lost, or its owner wants no codes any more: app and recovery codes are gone. Returns how many.
+
+    Whoever must have a code sets up a new one at the next login. Audited, with whose it was.
+    """
+    with transaction.atomic():
+        n_gone = 0
+        for kind in (TOTPDevice, StaticDevice):
+            devices = kind.objects.filter(user=account)
+            n_gone += devices.count()
+            devices.delete()
+        audit.record_event(
+            action="code_devices_removed", actor=actor, now=now, details={"account": account.pk, "devices": n_gone}
+        )
+    return n_gone

@@ -15,11 +15,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django_otp import login as otp_login
 from django_otp.models import Device
 
-from passport import audit
+from passport import audit, entries
 from passport.forms import CodeForm, LoginForm
-from passport.models import User
+from passport.models import Entry, User
 from passport.views import credentials, record
-from passport.views.session import ENTERED, account_of, address_of
+from passport.views.session import ENTERED, account_of, address_of, origin_of
 
 PENDING = "pending_login"
 PENDING_SECONDS = 10 * 60
@@ -181,8 +181,19 @@ def _enter(
     if device is not None:
         otp_login(request, device)
     request.session[ENTERED] = True
-    credentials.forget_failures(who)
-    audit.record_event(action="login", actor=account, now=timezone.now(), basis="code" if device else "password")
+    request.session.save()  # now it has the key under which it can be ended
+    now = timezone.now()
+    entry = entries.begin(
+        user=account,
+        kind=Entry.Kind.PAGE,
+        key=request.session.session_key or "",
+        origin=origin_of(request),
+        now=now,
+    )
+    request.session[entries.ENTRY] = str(entry.pk)
+    request.session[entries.SEEN_AT] = now.timestamp()
+    credentials.forget_failures(who, account)
+    audit.record_event(action="login", actor=account, now=now, basis="code" if device else "password")
     return HttpResponseRedirect(back or _first_page(account))
 
 
@@ -190,6 +201,7 @@ def _enter(
 def log_out(request: HttpRequest) -> HttpResponse:
     account = request.user if isinstance(request.user, User) else None
     if account is not None:
+        entries.close_session(request.session, by="owner", now=timezone.now())
         audit.record_event(action="logout", actor=account, now=timezone.now())
     logout(request)
     return HttpResponseRedirect(reverse("logged_out" if account else "home"))

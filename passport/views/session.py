@@ -10,6 +10,7 @@ from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from passport import entries
 from passport.models import User
 from passport.views import credentials
 
@@ -50,6 +51,11 @@ def logged_in(
         return view(request, account, *args, **kwargs)
 
     return guarded
+
+
+def origin_of(request: HttpRequest) -> entries.Origin:
+    """From where and with what, as coarse as the list of logins keeps it."""
+    return entries.origin(address=address_of(request), user_agent=request.headers.get("User-Agent", ""))
 
 
 def address_of(request: HttpRequest) -> str:
