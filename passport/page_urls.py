@@ -8,7 +8,7 @@ from collections.abc import Callable
 from django.http import HttpResponseBase
 from django.urls import URLPattern, path
 
-from passport.views import login, patients, record
+from passport.views import language, login, patients, record
 
 
 def _both(route: str, view: Callable[..., HttpResponseBase], name: str) -> list[URLPattern]:
@@ -21,6 +21,7 @@ urlpatterns = [
     *_both("log-in/set-up", login.enrol, "log_in_enrol"),
     *_both("log-out", login.log_out, "log_out"),
     *_both("logged-out", login.logged_out, "logged_out"),
+    *_both("language", language.choose_language, "choose_language"),
     *_both("history", record.own_history, "own_history"),
     *_both("records/<str:key>", record.own_record, "own_record"),
     *_both("who-looked", record.who_looked, "who_looked"),
