@@ -12,6 +12,8 @@ from django.contrib.auth.hashers import make_password
 
 from hospitals.models import Hospital, HospitalState
 from openmrs_sync.models import Breaker
+from passport.access import Basis, Scope
+from passport.access.scope import scope_for
 from passport.models import UNDATED, Link, Patient, Record, User, record_key
 from passport.models.accounts import Role
 from passport.models.links import LinkState
@@ -86,6 +88,11 @@ def make_patient(
         patient.user = make_account(username=username, first_name=given_name, last_name=family_name)
         patient.save(update_fields=["user"])
     return patient
+
+
+def own_scope(patient: Patient) -> Scope:
+    """All of a patient's record, as they see it themselves."""
+    return scope_for(patient=patient, basis=Basis.ONESELF)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -172,8 +172,8 @@ def nothing(request: HttpRequest) -> HttpResponseBase:
 
 def _records(request: Request, opened: Opened) -> Response:
     filters = history.parse_filters(request.query_params)
-    page = history.records_page(patient=opened.patient, filters=filters, cursor=request.query_params.get("cursor"))
-    fresh = history.freshness(patient=opened.patient, now=timezone.now())
+    page = history.records_page(scope=opened.scope, filters=filters, cursor=request.query_params.get("cursor"))
+    fresh = history.freshness(scope=opened.scope, now=timezone.now())
     return Response(RecordPageSerializer({"results": page.results, "next": page.next, "freshness": fresh}).data)
 
 

@@ -1,7 +1,8 @@
 """What is shown of a patient, to pages and API alike. Reads only; who may read was decided in `access`.
 
-Every read first asks the control plane for the patient's *linked* links and then filters records by patient and link,
-so unlinking or holding a person hides everything in that one commit. Records may live in another database: no join, no
+Every read asks for the *scope* of the look, which `access` alone makes: whose record, and what is left out of it. It
+asks the control plane for the patient's *linked* links and then filters records by patient and link, so unlinking or
+holding a person hides everything in that one commit. Records may live in another database: no join, no
 subquery, no queryset inside `__in`. Each function makes the same number of queries however long the history is.
 
     shapes    what comes out, and the filters that go in

@@ -6,17 +6,17 @@ from typing import Any
 from uuid import UUID
 
 from passport import upward
+from passport.access.scope import Scope, visible_links
 from passport.history.shapes import Freshness, FreshnessState
-from passport.history.shown import visible_links
-from passport.models import Link, Patient
+from passport.models import Link
 
 #: A look may take its time: late is what two intervals and this do not explain.
 GRACE = dt.timedelta(minutes=2)
 
 
-def freshness(*, patient: Patient, now: dt.datetime) -> list[Freshness]:
+def freshness(*, scope: Scope, now: dt.datetime) -> list[Freshness]:
     """Each hospital whose records are shown, and each live one that was not reached: it may hold some."""
-    return freshness_of(visible_links(patient), now=now)
+    return freshness_of(visible_links(scope), now=now)
 
 
 def freshness_of(links: Sequence[Link], *, now: dt.datetime) -> list[Freshness]:

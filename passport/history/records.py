@@ -5,43 +5,43 @@ from collections.abc import Sequence
 
 from django.db.models import Count, Max, Q, QuerySet
 
+from passport.access.scope import Scope, visible, visible_links
 from passport.history.cursors import RECORD_KEY, cursor_at, position_of
 from passport.history.shapes import LONGEST_PAGE, PAGE, Filters, RecordDetail, RecordsPage, Status
-from passport.history.shown import filtered, views_of, visible_links, visible_records
+from passport.history.shown import filtered, views_of
 from passport.history.words import holds, words_of
-from passport.models import Patient, Record
+from passport.models import Record
 
 
 def records_page(
-    *, patient: Patient, filters: Filters | None = None, cursor: str | None = None, limit: int = PAGE
+    *, scope: Scope, filters: Filters | None = None, cursor: str | None = None, limit: int = PAGE
 ) -> RecordsPage:
     """Newest first, undated last. Raises BadCursor."""
     filters = filters or Filters()
-    links = visible_links(patient)
-    found = _after(filtered(patient, links, filters), cursor).order_by("-order_at", "-key")
+    seen = visible(scope)
+    found = _after(filtered(seen, filters), cursor).order_by("-order_at", "-key")
     limit = max(1, min(limit, LONGEST_PAGE))
     records = _with_words(found, words_of(filters.q), limit + 1) if filters.q else list(found[: limit + 1])
     shown = records[:limit]
     return RecordsPage(
-        results=views_of(shown, links),
+        results=views_of(shown, seen),
         next=cursor_at(shown[-1].order_at, shown[-1].key) if len(records) > limit else None,
     )
 
 
-def record_detail(*, patient: Patient, key: str) -> RecordDetail | None:
+def record_detail(*, scope: Scope, key: str) -> RecordDetail | None:
     """One record with its surroundings; None when the patient has no such record that may be shown."""
-    links = visible_links(patient)
-    visible = visible_records(patient, links)
-    record = visible.filter(key=key).first()
-    if record is None:
+    seen = visible(scope)
+    record = seen.records.filter(key=key).first()
+    if record is None or scope.leaves_out(record):
         return None
     around = Q(part_of=key)
     if record.part_of:
         around |= Q(key=record.part_of)
     if record.group_id is not None:
         around |= Q(link_id=record.link_id, table=record.table, group_id=record.group_id)
-    others = list(visible.filter(around, status=Status.CURRENT).order_by("order_at", "key"))
-    views = {view.id: view for view in views_of([record, *others], links)}
+    others = list(seen.records.filter(around, status=Status.CURRENT).order_by("order_at", "key"))
+    views = {view.id: view for view in views_of([record, *others], seen)}
     view = views.pop(key)
     return RecordDetail(
         record=view,
@@ -51,18 +51,18 @@ def record_detail(*, patient: Patient, key: str) -> RecordDetail | None:
     )
 
 
-def version(*, patient: Patient) -> str:
+def version(*, scope: Scope) -> str:
     """A token that changes when what may be shown changes, and says nothing else."""
-    links = visible_links(patient)
-    current = visible_records(patient, links).filter(status=Status.CURRENT)
+    seen = visible(scope)
+    current = seen.records.filter(status=Status.CURRENT)
     figures = current.aggregate(n=Count("key"), latest=Max("received_at"))
-    text = f"{[str(link.pk) for link in links]} {figures['n']} {figures['latest']}"
+    text = f"{[str(link.pk) for link in seen.links]} {figures['n']} {figures['latest']}"
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def match_rules(*, patient: Patient, hospital: str) -> list[str]:
+def match_rules(*, scope: Scope, hospital: str) -> list[str]:
     """Why persons of this hospital are taken for the patient: words of the matcher, each once."""
-    links = [link for link in visible_links(patient) if link.hospital.code == hospital]
+    links = [link for link in visible_links(scope) if link.hospital.code == hospital]
     return sorted({link.reason for link in links if link.reason})
 
 

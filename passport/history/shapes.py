@@ -100,6 +100,8 @@ class RecordView:
     at_local: str | None  # the hospital's clock, YYYY-MM-DD HH:MM:SS
     entered_at_local: str | None
     details: Mapping[str, Any]  # what the source says beyond the columns; keys are the enricher's
+    is_hidden: bool = False  # the patient keeps it from doctors and carers; this viewer sees it all the same
+    sensitive: tuple[str, ...] = ()  # the sensitive sets it belongs to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,37 +5,16 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import QuerySet
 
+from passport.access.scope import Scope, Visible
 from passport.history.shapes import KEYS_AT_ONCE, Filters, RecordView, Source, Status
-from passport.models import Link, Patient, Record
-from passport.models.links import LinkState
+from passport.models import Link, Record
 
 
-def visible_links(patient: Patient) -> list[Link]:
-    return list(
-        Link.objects.filter(patient=patient, state=LinkState.LINKED, epoch=F("hospital__epoch"))
-        .select_related("hospital__breaker")
-        .order_by("hospital__name", "pk")
-    )
-
-
-def visible_records(patient: Patient, links: Sequence[Link]) -> QuerySet[Record]:
-    if not links:
-        return Record.objects.none()
-    shown = Q(link_id__in=[link.pk for link in links if not link.min_token])
-    for link in links:
-        if link.min_token:
-            # What a worker wrote after its claim had run out.
-            shown |= Q(link_id=link.pk, token__gte=link.min_token)
-    return Record.objects.filter(shown, patient_id=patient.pk)
-
-
-def filtered(patient: Patient, links: Sequence[Link], filters: Filters) -> QuerySet[Record]:
+def filtered(seen: Visible, filters: Filters) -> QuerySet[Record]:
     """By everything but the words."""
-    if filters.hospital:
-        links = [link for link in links if link.hospital.code == filters.hospital]
-    found = visible_records(patient, links)
+    found = seen.only(filters.hospital).records
     if filters.status != Status.ALL:
         found = found.filter(status=filters.status)
     if filters.category:
@@ -49,21 +28,21 @@ def filtered(patient: Patient, links: Sequence[Link], filters: Filters) -> Query
     return found
 
 
-def by_keys(patient: Patient, links: Sequence[Link], keys: Sequence[str]) -> list[Record]:
-    visible = visible_records(patient, links)
+def by_keys(seen: Visible, keys: Sequence[str]) -> list[Record]:
     return [
         record
         for start in range(0, len(keys), KEYS_AT_ONCE)
-        for record in visible.filter(key__in=keys[start : start + KEYS_AT_ONCE])
+        for record in seen.records.filter(key__in=keys[start : start + KEYS_AT_ONCE])
     ]
 
 
-def views_of(records: Iterable[Record], links: Sequence[Link]) -> list[RecordView]:
-    by_id = {link.pk: link for link in links}
-    return [view(record, by_id[record.link_id]) for record in records]
+def views_of(records: Iterable[Record], seen: Visible) -> list[RecordView]:
+    """What came in between two queries and must be left out is left out here: the last look before it is shown."""
+    by_id = {link.pk: link for link in seen.links}
+    return [view(record, by_id[record.link_id], seen.scope) for record in records if not seen.scope.leaves_out(record)]
 
 
-def view(record: Record, link: Link) -> RecordView:
+def view(record: Record, link: Link, scope: Scope) -> RecordView:
     return RecordView(
         id=record.key,
         category=record.category,
@@ -95,6 +74,8 @@ def view(record: Record, link: Link) -> RecordView:
         at_local=record.at_local,
         entered_at_local=record.entered_at_local,
         details=record.details,
+        is_hidden=scope.is_hidden(record),
+        sensitive=tuple(sorted(scope.sets_of(record))),
     )
 
 

@@ -5,39 +5,40 @@ from collections.abc import Iterable
 
 from django.db.models import F, QuerySet
 
+from passport.access.scope import Scope, visible
 from passport.history.fresh import freshness_of
 from passport.history.shapes import Overview, RecordView, Status
-from passport.history.shown import by_keys, views_of, visible_links, visible_records
+from passport.history.shown import by_keys, views_of
 from passport.history.standing import standing
 from passport.history.words import fold
-from passport.models import Link, Patient, Record
+from passport.models import Link, Record
 from passport.models.links import LinkState
 from passport.models.record import Category
 
 LATEST_RESULTS = 12
 
 
-def overview(*, patient: Patient, now: dt.datetime) -> Overview:
+def overview(*, scope: Scope, now: dt.datetime) -> Overview:
     """Only current records; what is past by the source's own dates and the clock is left out."""
-    links = visible_links(patient)
-    current = visible_records(patient, links).filter(status=Status.CURRENT)
+    seen = visible(scope)
+    current = seen.records.filter(status=Status.CURRENT)
     stated = list(
         current.filter(category__in=[Category.ALLERGY, Category.CONDITION, Category.MEDICATION]).order_by(
             "-order_at", "-key"
         )
     )
     newest = _newest_of_each(current)
-    views = views_of(stated, links)
-    latest = views_of(sorted(by_keys(patient, links, newest), key=lambda r: newest.index(r.key)), links)
-    zones = {link.hospital.code: link.hospital.time_zone for link in links}
+    views = views_of(stated, seen)
+    latest = views_of(sorted(by_keys(seen, newest), key=lambda r: newest.index(r.key)), seen)
+    zones = {link.hospital.code: link.hospital.time_zone for link in seen.links}
     return Overview(
         allergies=_once([view for view in views if view.category == Category.ALLERGY and not view.part_of]),
         conditions=standing(views, category=Category.CONDITION, zones=zones, now=now),
         medications=standing(views, category=Category.MEDICATION, zones=zones, now=now),
         latest_results=[view for view in latest if view.category == Category.TEST],
         latest_vitals=[view for view in latest if view.category == Category.VITAL],
-        freshness=freshness_of(links, now=now),
-        may_hold_more=_may_hold_more(patient),
+        freshness=freshness_of(seen.links, now=now),
+        may_hold_more=_may_hold_more(scope),
     )
 
 
@@ -64,6 +65,8 @@ def _once(views: Iterable[RecordView]) -> list[RecordView]:
     return list(newest.values())
 
 
-def _may_hold_more(patient: Patient) -> list[str]:
-    held = Link.objects.filter(patient=patient, state=LinkState.HELD, epoch=F("hospital__epoch"))
+def _may_hold_more(scope: Scope) -> list[str]:
+    held = Link.objects.filter(patient=scope.patient, state=LinkState.HELD, epoch=F("hospital__epoch"))
+    # A hospital that is left out is not named here either.
+    held = held.exclude(hospital_id__in=scope.left_out.hospitals)
     return sorted(set(held.values_list("hospital__name", flat=True)))

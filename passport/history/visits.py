@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from passport.access.scope import Scope, Visible, visible
 from passport.history.cursors import VISIT_KEY, cursor_at, position_of
 from passport.history.shapes import (
     LONGEST_PAGE,
@@ -18,9 +19,9 @@ from passport.history.shapes import (
     VisitsPage,
     VisitView,
 )
-from passport.history.shown import by_keys, views_of, visible_links, visible_records
+from passport.history.shown import by_keys, views_of
 from passport.history.words import holds, words_of
-from passport.models import UNDATED, Link, Patient
+from passport.models import UNDATED
 from passport.models.record import Category
 
 _CATEGORY_ORDER = [
@@ -35,7 +36,7 @@ _CATEGORY_ORDER = [
 
 
 def visits_page(
-    *, patient: Patient, filters: Filters | None = None, cursor: str | None = None, limit: int = VISITS
+    *, scope: Scope, filters: Filters | None = None, cursor: str | None = None, limit: int = VISITS
 ) -> VisitsPage:
     """The history by visit, newest first, undated last; with filters, the visits that hold a match. Raises BadCursor.
 
@@ -43,15 +44,16 @@ def visits_page(
     """
     filters = filters or Filters()
     position = position_of(cursor, VISIT_KEY) if cursor else None
-    links = visible_links(patient)
-    outlines = _outlines(patient, links, filters)
+    seen = visible(scope)
+    outlines = _outlines(seen, filters)
     later = [outline for outline in outlines if position is None or outline.place < position]
     taken = _fitting(later, max(1, min(limit, LONGEST_PAGE)))
     keys = [key for outline in taken for key in outline.keys]
-    views = {view.id: view for view in views_of(by_keys(patient, links, keys), links)}
+    views = {view.id: view for view in views_of(by_keys(seen, keys), seen)}
     last = taken[-1] if len(taken) < len(later) else None
     return VisitsPage(
-        results=[_visit_view(outline, views) for outline in taken],
+        # One whose rows have all gone between the two queries has nothing left to say.
+        results=[_visit_view(outline, views) for outline in taken if any(key in views for key in outline.keys)],
         next=cursor_at(*last.place) if last else None,
     )
 
@@ -99,9 +101,9 @@ class _Outline:
         return keys if header is None or header.key in keys else [*keys, header.key]
 
 
-def _outlines(patient: Patient, links: Sequence[Link], filters: Filters) -> list[_Outline]:
+def _outlines(seen: Visible, filters: Filters) -> list[_Outline]:
     """Every visit that holds a record that is wanted, newest first, undated last."""
-    rows = _rows(patient, links, filters)
+    rows = _rows(seen, filters)
     visit_of = {
         (row.key[:6], row.encounter_id): row.visit_id
         for row in rows
@@ -122,15 +124,13 @@ def _outlines(patient: Patient, links: Sequence[Link], filters: Filters) -> list
     return sorted((o for o in outlines.values() if o.members), key=lambda o: o.place, reverse=True)
 
 
-def _rows(patient: Patient, links: Sequence[Link], filters: Filters) -> list[_Row]:
+def _rows(seen: Visible, filters: Filters) -> list[_Row]:
     """All records of the chosen hospitals, wanted or not: what is not wanted may still name the visit."""
-    if filters.hospital:
-        links = [link for link in links if link.hospital.code == filters.hospital]
     names = ["key", "order_at", "at_local", "category", "status", "table", "visit_id", "encounter_id", "part_of"]
     text_names = ["concept", "value"] if filters.q else []
     return [
         _Row._make((*row[: len(names)], "\n".join(row[len(names) :])))
-        for row in visible_records(patient, links).values_list(*names, *text_names)
+        for row in seen.only(filters.hospital).records.values_list(*names, *text_names)
     ]
 
 

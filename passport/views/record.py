@@ -14,10 +14,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from passport import access, history
-from passport.access import Action, Basis, Opened
+from passport.access import Action, Basis, Opened, Scope
 from passport.forms import CATEGORY_NAMES, HistoryFilterForm
 from passport.history import Filters, Freshness
-from passport.models import Patient, User
+from passport.models import User
 from passport.models.record import Category
 from passport.views import lines, words
 from passport.views.lines import Pages
@@ -107,7 +107,7 @@ def _overview(request: HttpRequest, account: User, *, patient_id: UUID | None) -
     except access.NotAllowed:
         return _refused(request, patient_id=patient_id)
     pages = Pages(patient_id=patient_id)
-    found = history.overview(patient=opened.patient, now=now)
+    found = history.overview(scope=opened.scope, now=now)
     context = _frame(opened, pages, tab="overview", now=now) | _freshness_words(found.freshness, now=now)
     context |= {
         "allergies": [lines.line(each, pages=pages, with_day=True, with_hospital=True) for each in found.allergies],
@@ -116,7 +116,7 @@ def _overview(request: HttpRequest, account: User, *, patient_id: UUID | None) -
         "results": [lines.line(each, pages=pages, with_day=True, with_hospital=True) for each in found.latest_results],
         "vitals": [lines.line(each, pages=pages) for each in lines.vitals_in_order(found.latest_vitals)],
         "may_hold_more": words.names(list(found.may_hold_more)),
-        "version": history.version(patient=opened.patient),
+        "version": history.version(scope=opened.scope),
     }
     return render(request, "passport/overview.html", context)
 
@@ -128,16 +128,16 @@ def _history(request: HttpRequest, account: User, *, patient_id: UUID | None) ->
     except access.NotAllowed:
         return _refused(request, patient_id=patient_id)
     pages = Pages(patient_id=patient_id)
-    fresh = history.freshness(patient=opened.patient, now=now)
+    fresh = history.freshness(scope=opened.scope, now=now)
     hospitals = [(each.hospital, each.hospital_name) for each in fresh]
     form = HistoryFilterForm(request.GET, hospitals=hospitals)
     context = _frame(opened, pages, tab="history", now=now) | _freshness_words(fresh, now=now)
-    context |= {"form": form, "version": history.version(patient=opened.patient)}
-    context |= _visits(request, opened.patient, form, pages=pages)
+    context |= {"form": form, "version": history.version(scope=opened.scope)}
+    context |= _visits(request, opened.scope, form, pages=pages)
     return render(request, "passport/history.html", context, status=400 if context["problem"] else 200)
 
 
-def _visits(request: HttpRequest, patient: Patient, form: HistoryFilterForm, *, pages: Pages) -> dict[str, Any]:
+def _visits(request: HttpRequest, scope: Scope, form: HistoryFilterForm, *, pages: Pages) -> dict[str, Any]:
     """The visits of this page of the history, or the sentence that says why there are none."""
     nothing = {"cards": [], "older": "", "newest": "", "chips": [], "is_filtered": True, "problem": ""}
     if not form.is_valid():
@@ -146,7 +146,7 @@ def _visits(request: HttpRequest, patient: Patient, form: HistoryFilterForm, *, 
     query = {name: str(value) for name, value in request.GET.items() if name in form.fields and value}
     cursor = request.GET.get("cursor") or None
     try:
-        page = history.visits_page(patient=patient, filters=filters, cursor=cursor)
+        page = history.visits_page(scope=scope, filters=filters, cursor=cursor)
     except history.BadCursor:
         return nothing | {"problem": _("The address of this page is damaged. Begin again with the newest entries.")}
     return {
@@ -175,7 +175,7 @@ def _record(request: HttpRequest, account: User, *, key: str, patient_id: UUID |
         return _refused(request, patient_id=patient_id)
     pages = Pages(patient_id=patient_id)
     context = _frame(opened, pages, tab="history", now=now)
-    found = history.record_detail(patient=opened.patient, key=key)
+    found = history.record_detail(scope=opened.scope, key=key)
     if found is None:
         return render(request, "passport/record_missing.html", context, status=404)
     record = found.record
@@ -188,7 +188,7 @@ def _record(request: HttpRequest, account: User, *, key: str, patient_id: UUID |
         "range": lines.bare_range(record),
         "category_rule": words.category_rule(record.category_rule),
         "details": list(words.details(record.details)),
-        "match_rule": _match_rule(opened.patient, record.hospital),
+        "match_rule": _match_rule(opened.scope, record.hospital),
         "table": words.TABLES.get(record.source.table, record.source.table),
         "received": words.when(record.received_at, now=now),
         "group": [lines.line(each, pages=pages) for each in found.group],
@@ -197,9 +197,9 @@ def _record(request: HttpRequest, account: User, *, key: str, patient_id: UUID |
     return render(request, "passport/record.html", context)
 
 
-def _match_rule(patient: Patient, hospital: str) -> list[str]:
+def _match_rule(scope: Scope, hospital: str) -> list[str]:
     """Why this hospital's person is taken for this patient, in sentences."""
-    found = history.match_rules(patient=patient, hospital=hospital)
+    found = history.match_rules(scope=scope, hospital=hospital)
     return [str(words.MATCHES[rule]) for rule in found if rule in words.MATCHES]
 
 
@@ -232,14 +232,10 @@ def _version(request: HttpRequest, *, patient_id: UUID | None) -> HttpResponse:
     The right is checked as on the page: who may not read learns nothing, not even that something changed.
     """
     account = account_of(request)
-    patient = _patient_of(account, patient_id) if account else None
-    if account is None or patient is None:
+    if account is None:
         return JsonResponse({}, status=403)
-    if access.may_read(user=account, patient=patient, now=timezone.now()) is None:
+    try:
+        opened = access.peek(user=account, patient_id=patient_id, now=timezone.now())
+    except access.NotAllowed:
         return JsonResponse({}, status=403)
-    return JsonResponse({"version": history.version(patient=patient)})
-
-
-def _patient_of(account: User, patient_id: UUID | None) -> Patient | None:
-    patients = Patient.objects.filter(user=account) if patient_id is None else Patient.objects.filter(pk=patient_id)
-    return patients.first()
+    return JsonResponse({"version": history.version(scope=opened.scope)})

@@ -51,17 +51,25 @@ WITHDRAWN: Words = {
 
 BASES: Words = {
     Basis.ONESELF: gettext_lazy("own record"),
-    Basis.CARE: gettext_lazy("their hospital has written in this record"),
+    Basis.SIGNED: gettext_lazy("they have written in this record"),
+    Basis.CARE: gettext_lazy("their hospital has written in this record of late"),
     Basis.GRANT: gettext_lazy("you let this doctor in"),
     Basis.HOSPITAL_GRANT: gettext_lazy("you let this hospital in"),
+    Basis.GUARDIAN: gettext_lazy("they are your guardian"),
+    Basis.CARER: gettext_lazy("you let them read for you"),
+    Basis.BREAK_GLASS: gettext_lazy("they said that it was an emergency, and gave a reason"),
 }
 
 #: The same, said to the doctor.
 BASES_TO_DOCTOR: Words = {
     Basis.ONESELF: gettext_lazy("it is your own record"),
-    Basis.CARE: gettext_lazy("your hospital has written in it"),
+    Basis.SIGNED: gettext_lazy("you have written in it"),
+    Basis.CARE: gettext_lazy("your hospital has written in it of late"),
     Basis.GRANT: gettext_lazy("the patient let you in"),
     Basis.HOSPITAL_GRANT: gettext_lazy("the patient let your hospital in"),
+    Basis.GUARDIAN: gettext_lazy("you are this person's guardian"),
+    Basis.CARER: gettext_lazy("this person lets you read for them"),
+    Basis.BREAK_GLASS: gettext_lazy("you said that this is an emergency"),
 }
 
 SEXES: Words = {

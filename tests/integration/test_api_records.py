@@ -219,7 +219,7 @@ def test_nothing_is_shown_when_the_audit_cannot_be_written(cast: Cast, monkeypat
     def fail(**_: Any) -> None:
         raise OSError("disk full of Uwimana")
 
-    monkeypatch.setattr("passport.access.record_event", fail)
+    monkeypatch.setattr("passport.access.door.record_event", fail)
     answer = cast.get("bob", OURS)
     assert (answer.status_code, answer["Content-Type"]) == (500, "application/problem+json")
     assert "HbA1c" not in answer.content.decode()

@@ -552,7 +552,7 @@ def test_the_number_of_queries_does_not_grow_with_the_history(
     name: str, world: World, django_assert_max_num_queries
 ) -> None:
     def n_queries() -> int:
-        with django_assert_max_num_queries(40) as found:
+        with django_assert_max_num_queries(45) as found:
             logged_in(world.alice.user).get(address_of(name, world))
         return len(found)
 

@@ -60,6 +60,7 @@ def histories(*national_ids: str) -> Any:
 
     from passport import history
     from passport.registration import find_patient
+    from tests.records import own_scope
 
     now, found = timezone.now(), {}
     for number in national_ids:
@@ -73,10 +74,10 @@ def histories(*national_ids: str) -> Any:
                 "current": list(pages(patient, history.Filters())),
                 "searched": list(pages(patient, history.Filters(q="weight"))),
                 "tests": list(pages(patient, history.Filters(category="test", to_date=dt.date(2026, 1, 1)))),
-                "visits": history.visits_page(patient=patient),
-                "overview": history.overview(patient=patient, now=now),
-                "details": [history.record_detail(patient=patient, key=each.id) for each in records[:3]],
-                "has_version": bool(history.version(patient=patient)),
+                "visits": history.visits_page(scope=own_scope(patient)),
+                "overview": history.overview(scope=own_scope(patient), now=now),
+                "details": [history.record_detail(scope=own_scope(patient), key=each.id) for each in records[:3]],
+                "has_version": bool(history.version(scope=own_scope(patient))),
             }
         )
     return found
@@ -84,10 +85,11 @@ def histories(*national_ids: str) -> Any:
 
 def pages(patient: Any, filters: Any) -> Iterator[Any]:
     from passport import history
+    from tests.records import own_scope
 
     cursor = None
     while True:
-        page = history.records_page(patient=patient, filters=filters, cursor=cursor, limit=40)
+        page = history.records_page(scope=own_scope(patient), filters=filters, cursor=cursor, limit=40)
         yield from page.results
         if page.next is None:
             return

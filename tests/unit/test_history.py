@@ -13,7 +13,7 @@ from passport.access import Action, open_record
 from passport.history import BadCursor, BadFilter, Filters, FreshnessState, Standing, Status, parse_filters
 from passport.models import Link, Record
 from passport.models.record import Category
-from tests.records import Chart, make_account, make_hospital, make_patient, number
+from tests.records import Chart, make_account, make_hospital, make_patient, number, own_scope
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +32,7 @@ def another(chart: Chart) -> Chart:
 
 
 def concepts(chart: Chart, **filters: Any) -> list[str]:
-    page = history.records_page(patient=chart.patient, filters=Filters(**filters))
+    page = history.records_page(scope=own_scope(chart.patient), filters=Filters(**filters))
     return [view.concept for view in page.results]
 
 
@@ -52,7 +52,7 @@ def test_records_of_all_hospitals_are_newest_first_and_undated_last(chart: Chart
 def test_a_record_says_what_the_contract_says(chart: Chart) -> None:
     made = chart.add(concept="HbA1c", at="2026-03-01 10:20:30", **number(9.1, "%", 4, 6.5), group_id=5, visit_id=3)
     chart.save()
-    (view,) = history.records_page(patient=chart.patient).results
+    (view,) = history.records_page(scope=own_scope(chart.patient)).results
     assert (view.id, view.hospital, view.hospital_name) == (made.key, "ruhengeri", "Ruhengeri")
     assert (view.value, view.value_number, view.unit, view.low, view.high, view.flag) == (
         "9.1",
@@ -80,7 +80,7 @@ def test_the_shown_day_is_the_hospitals_day(chart: Chart, zone: str, at_local: s
     chart.add(concept="x", at=at_local)
     chart.save()
     type(chart.hospital).objects.update(time_zone=zone)
-    (view,) = history.records_page(patient=chart.patient).results
+    (view,) = history.records_page(scope=own_scope(chart.patient)).results
     assert (view.at, view.date) == (at, at_local[:10])
 
 
@@ -92,9 +92,9 @@ def test_records_of_a_link_that_does_not_count_are_shown_to_nobody(chart: Chart,
     Link.objects.update(**change)
     patient = chart.patient
     assert concepts(chart) == []
-    assert history.record_detail(patient=patient, key=made.key) is None
-    assert history.visits_page(patient=patient).results == []
-    assert history.overview(patient=patient, now=NOW).latest_results == []
+    assert history.record_detail(scope=own_scope(patient), key=made.key) is None
+    assert history.visits_page(scope=own_scope(patient)).results == []
+    assert history.overview(scope=own_scope(patient), now=NOW).latest_results == []
 
 
 def test_a_record_that_still_names_the_patient_under_another_ones_link_is_not_shown(chart: Chart) -> None:
@@ -118,20 +118,22 @@ def test_pages_by_key_hold_every_record_once(chart: Chart) -> None:
     chart.save()
     seen, cursor = [], None
     while True:
-        page = history.records_page(patient=chart.patient, cursor=cursor, limit=4)
+        page = history.records_page(scope=own_scope(chart.patient), cursor=cursor, limit=4)
         seen += [view.id for view in page.results]
         cursor = page.next
         if cursor is None:
             break
     assert len(seen) == len(set(seen)) == 23
-    assert seen == [view.id for view in history.records_page(patient=chart.patient).results]
+    assert seen == [view.id for view in history.records_page(scope=own_scope(chart.patient)).results]
 
 
 @pytest.mark.parametrize("cursor", ["x", "é", "MTI", "AAAA", "MTow", "-1:x", "OjowMDAxMDFvMDAwMDAwMDAwMQ", "a" * 5000])
 def test_a_cursor_that_is_not_ours_is_refused(chart: Chart, cursor: str) -> None:
-    for read in (history.records_page, history.visits_page, history.looks_page):
+    for read in (history.records_page, history.visits_page):
         with pytest.raises(BadCursor):
-            read(patient=chart.patient, cursor=cursor)
+            read(scope=own_scope(chart.patient), cursor=cursor)
+    with pytest.raises(BadCursor):
+        history.looks_page(patient=chart.patient, cursor=cursor)
 
 
 def test_days_are_the_hospitals_and_both_inclusive(chart: Chart) -> None:
@@ -163,15 +165,19 @@ def test_words_are_found_without_case_and_accents(chart: Chart, q: str) -> None:
     chart.add(concept="Globule", value="Normal 100x")
     chart.save()
     assert concepts(chart, q=q) == ["Hémoglobine"]
-    assert [v.n_records for v in history.visits_page(patient=chart.patient, filters=Filters(q=q)).results] == [1]
+    assert [v.n_records for v in history.visits_page(scope=own_scope(chart.patient), filters=Filters(q=q)).results] == [
+        1
+    ]
 
 
 def test_a_search_is_paged_like_the_rest(chart: Chart) -> None:
     for index in range(9):
         chart.add(concept=f"{'glucose' if index % 2 else 'other'} {index}", at=f"2026-01-0{index + 1} 10:00:00")
     chart.save()
-    first = history.records_page(patient=chart.patient, filters=Filters(q="glucose"), limit=3)
-    second = history.records_page(patient=chart.patient, filters=Filters(q="glucose"), limit=3, cursor=first.next)
+    first = history.records_page(scope=own_scope(chart.patient), filters=Filters(q="glucose"), limit=3)
+    second = history.records_page(
+        scope=own_scope(chart.patient), filters=Filters(q="glucose"), limit=3, cursor=first.next
+    )
     assert [v.concept[-1] for v in (*first.results, *second.results)] == ["7", "5", "3", "1"]
     assert second.next is None
 
@@ -213,11 +219,11 @@ def test_one_record_is_shown_with_what_stands_around_it(chart: Chart) -> None:
     fever = chart.add(concept="Fever", group_id=9)
     chart.add(concept="Elsewhere", group_id=10)
     chart.save()
-    detail = history.record_detail(patient=chart.patient, key=malaria.key)
+    detail = history.record_detail(scope=own_scope(chart.patient), key=malaria.key)
     assert detail is not None
     assert [v.id for v in detail.qualifiers] == [severity.key]
     assert [v.id for v in detail.group] == [fever.key]
-    below = history.record_detail(patient=chart.patient, key=severity.key)
+    below = history.record_detail(scope=own_scope(chart.patient), key=severity.key)
     assert below is not None
     assert below.qualified is not None
     assert below.qualified.id == malaria.key
@@ -227,14 +233,14 @@ def test_the_key_of_another_patients_record_is_the_key_of_none(chart: Chart) -> 
     other = Chart(patient=make_patient(national_id="AB1234", now=NOW), hospital=chart.hospital, now=NOW)
     theirs = other.add(concept="x")
     other.save()
-    assert history.record_detail(patient=chart.patient, key=theirs.key) is None
+    assert history.record_detail(scope=own_scope(chart.patient), key=theirs.key) is None
 
 
 # --- by visit ---------------------------------------------------------------------------------------------------------
 
 
 def visits(chart: Chart, **filters: Any) -> list[history.VisitView]:
-    return list(history.visits_page(patient=chart.patient, filters=Filters(**filters)).results)
+    return list(history.visits_page(scope=own_scope(chart.patient), filters=Filters(**filters)).results)
 
 
 def test_a_visit_gathers_what_was_recorded_in_it(chart: Chart) -> None:
@@ -305,7 +311,7 @@ def test_pages_of_visits_hold_every_visit_once_in_order(chart: Chart) -> None:
     chart.save()
     titles, cursor = [], None
     while True:
-        page = history.visits_page(patient=chart.patient, cursor=cursor, limit=3)
+        page = history.visits_page(scope=own_scope(chart.patient), cursor=cursor, limit=3)
         titles += [visit.title for visit in page.results]
         cursor = page.next
         if cursor is None:
@@ -337,10 +343,11 @@ def test_medicines_hold_by_the_sources_dates_and_the_clock(chart: Chart) -> None
     order(chart, "open-ended")
     chart.save()
     found = {
-        each.record.concept: each.standing for each in history.overview(patient=chart.patient, now=NOW).medications
+        each.record.concept: each.standing
+        for each in history.overview(scope=own_scope(chart.patient), now=NOW).medications
     }
     assert found == {"running": Standing.CURRENT, "open-ended": Standing.UNKNOWN}
-    later = history.overview(patient=chart.patient, now=NOW + dt.timedelta(days=30))
+    later = history.overview(scope=own_scope(chart.patient), now=NOW + dt.timedelta(days=30))
     assert [each.record.concept for each in later.medications] == ["open-ended"]
 
 
@@ -350,7 +357,7 @@ def test_the_newest_word_on_a_medicine_counts_unless_an_older_one_still_holds(ch
     order(chart, "B", at="2026-01-01 08:00:00", expires="2026-12-01 00:00:00")
     order(chart, "B", at="2026-02-01 08:00:00", stopped="2026-02-10 00:00:00")
     chart.save()
-    found = history.overview(patient=chart.patient, now=NOW).medications
+    found = history.overview(scope=own_scope(chart.patient), now=NOW).medications
     assert [(each.record.concept, each.standing) for each in found] == [("B", Standing.CURRENT)]
 
 
@@ -365,7 +372,7 @@ def test_conditions_say_whether_they_are_known_to_hold(chart: Chart) -> None:
         chart.add(concept="Condition", value=value, table="conditions", category="condition", details=details)
     chart.add(concept="Diagnosis", value="HYPERTENSION", table="encounter_diagnosis", category="condition")
     chart.save()
-    found = history.overview(patient=chart.patient, now=NOW).conditions
+    found = history.overview(scope=own_scope(chart.patient), now=NOW).conditions
     assert {(each.record.value, each.standing) for each in found} == {
         ("Hypertension", Standing.CURRENT),
         ("Diabetes", Standing.UNKNOWN),
@@ -379,7 +386,7 @@ def test_the_overview_shows_the_newest_of_each_result(chart: Chart) -> None:
     chart.add(concept="Glucose", at="2026-03-02 08:00:00", status="withdrawn", **number(99, "mmol/L"))
     chart.add(concept="Allergy", value="Penicillin", table="allergy", category="allergy")
     chart.save()
-    found = history.overview(patient=chart.patient, now=NOW)
+    found = history.overview(scope=own_scope(chart.patient), now=NOW)
     assert [v.value_number for v in found.latest_results] == [7.0]
     assert [v.value_number for v in found.latest_vitals] == [7.0]
     assert [v.value for v in found.allergies] == ["Penicillin"]
@@ -388,14 +395,14 @@ def test_the_overview_shows_the_newest_of_each_result(chart: Chart) -> None:
 def test_a_hospital_with_a_held_match_may_hold_more(chart: Chart) -> None:
     other = another(chart)
     Link.objects.filter(pk=other.link.pk).update(state="held")
-    assert history.overview(patient=chart.patient, now=NOW).may_hold_more == ["Butare"]
+    assert history.overview(scope=own_scope(chart.patient), now=NOW).may_hold_more == ["Butare"]
 
 
 # --- freshness --------------------------------------------------------------------------------------------------------
 
 
 def fresh(chart: Chart) -> dict[str, tuple[str, dt.datetime | None]]:
-    return {f.hospital: (f.state, f.read_at) for f in history.freshness(patient=chart.patient, now=NOW)}
+    return {f.hospital: (f.state, f.read_at) for f in history.freshness(scope=own_scope(chart.patient), now=NOW)}
 
 
 def test_a_hospital_that_was_just_looked_at_is_fresh(chart: Chart) -> None:
@@ -440,7 +447,7 @@ def test_a_live_hospital_that_was_not_reached_is_named_although_nothing_is_known
 
 def test_who_looked_is_told_in_words_of_ours(chart: Chart) -> None:
     bob = make_account(username="bob", role="doctor", hospital=chart.hospital, first_name="Bob", last_name="Gatera")
-    chart.add(concept="x")
+    chart.add(concept="x", at=chart.moment(1, "10:00:00"))
     chart.save()
     open_record(user=bob, action=Action.RECORDS, now=NOW, patient_id=chart.patient.pk)
     page = history.looks_page(patient=chart.patient, limit=1)
@@ -459,20 +466,20 @@ def test_who_looked_is_told_in_words_of_ours(chart: Chart) -> None:
 def test_the_version_changes_with_what_is_shown(chart: Chart) -> None:
     chart.add(concept="x")
     chart.save()
-    first = history.version(patient=chart.patient)
-    assert history.version(patient=chart.patient) == first
+    first = history.version(scope=own_scope(chart.patient))
+    assert history.version(scope=own_scope(chart.patient)) == first
     Record.objects.update(status="withdrawn")
-    assert history.version(patient=chart.patient) != first
+    assert history.version(scope=own_scope(chart.patient)) != first
 
 
 @pytest.mark.parametrize(
     "read, n_queries",
     [
-        (lambda p: history.records_page(patient=p), 2),
-        (lambda p: history.records_page(patient=p, filters=Filters(q="x")), 3),
-        (lambda p: history.visits_page(patient=p), 3),
-        (lambda p: history.overview(patient=p, now=NOW), 7),
-        (lambda p: history.freshness(patient=p, now=NOW), 3),
+        (lambda s: history.records_page(scope=s), 2),
+        (lambda s: history.records_page(scope=s, filters=Filters(q="x")), 3),
+        (lambda s: history.visits_page(scope=s), 3),
+        (lambda s: history.overview(scope=s, now=NOW), 7),
+        (lambda s: history.freshness(scope=s, now=NOW), 3),
     ],
 )
 def test_a_read_makes_the_same_queries_however_long_the_history(chart: Chart, read: Any, n_queries: int) -> None:
@@ -482,7 +489,8 @@ def test_a_read_makes_the_same_queries_however_long_the_history(chart: Chart, re
             chart.add(concept=f"x{index}", visit_id=index, at=f"2026-01-01 10:{index:02}:0{round_}")
         chart.save()
         chart.records.clear()
+        scope = own_scope(chart.patient)
         with CaptureQueriesContext(connection) as queries:
-            read(chart.patient)
+            read(scope)
         counts.append(len(queries))
     assert counts == [n_queries, n_queries]
