@@ -117,7 +117,7 @@ EXPECTED = {
     "patient_record": (200, 403, 200, 403, 403),
     "patient_version": (200, 403, 200, 403, 403),
 }
-OPEN_TO_ALL = {"home", "logged_out", "choose_language"}
+OPEN_TO_ALL = {"home", "logged_out"}
 
 
 def address_of(name: str, world: World) -> str:
