@@ -178,11 +178,6 @@ OPENMRS_SYNC_INTERVAL = environment.whole_number(env, name="OPENMRS_SYNC_INTERVA
 # For so many months a record from a doctor's own hospital is a care relationship.
 CARE_MONTHS = environment.whole_number(env, name="CARE_MONTHS", default=12, low=1, high=120)
 
-# --- who may see whom -------------------------------------------------------------------------------------------------
-
-# For so many months a record from a doctor's own hospital is a care relationship.
-CARE_MONTHS = environment.whole_number(env, name="CARE_MONTHS", default=12, low=1, high=120)
-
 # --- who may enter ----------------------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "passport.User"
