@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from hospitals.models import Hospital, HospitalState
+from openmrs_sync import pace
 from openmrs_sync.claims import may_try
 from openmrs_sync.models import Breaker, ControlState, SyncRun
 from passport.audit import record_event
@@ -81,7 +82,7 @@ def _set(
 def due_hospitals(*, now: datetime) -> list[Hospital]:
     """Live hospitals whose interval has passed since their last try began, longest waiting first.
 
-    A hospital whose breaker does not allow a try is left out.
+    A hospital whose breaker does not allow a try, or whose quiet hours these are, is left out.
     """
     control = read_control()
     if not control.is_running:
@@ -91,6 +92,7 @@ def due_hospitals(*, now: datetime) -> list[Hospital]:
         for hospital in _live_hospitals()
         if (due_at := _due_at(hospital=hospital, control=control, now=now)) <= now + SLACK
         and may_try(hospital=hospital, now=now)
+        and pace.quiet_until(hospital=hospital, now=now) is None
     ]
     return [hospital for _, hospital in sorted(due, key=lambda pair: (pair[0], pair[1].number))]
 
@@ -101,14 +103,18 @@ def next_due_at(*, now: datetime) -> datetime | None:
 
 
 def next_due_by_hospital(*, now: datetime) -> dict[str, datetime]:
-    """Code of each live hospital → when it is due, its breaker's pause included. Empty when the schedule is stopped."""
+    """Code of each live hospital → when it is due, its breaker's pause and its quiet hours included. Empty when the
+    schedule is stopped.
+    """
     control = read_control()
     if not control.is_running:
         return {}
-    return {
-        hospital.code: max(now, _due_at(hospital=hospital, control=control, now=now), _pause_ends_at(hospital, now))
-        for hospital in _live_hospitals()
-    }
+    return {hospital.code: _next_due_at(hospital, control=control, now=now) for hospital in _live_hospitals()}
+
+
+def _next_due_at(hospital: Hospital, *, control: Control, now: datetime) -> datetime:
+    due_at = max(now, _due_at(hospital=hospital, control=control, now=now), _pause_ends_at(hospital, now))
+    return pace.quiet_until(hospital=hospital, now=due_at) or due_at
 
 
 def _live_hospitals() -> QuerySet[Hospital]:

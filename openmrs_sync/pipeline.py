@@ -5,6 +5,7 @@ A hospital's failure is one SyncRun, never an exception; one hospital knows noth
 
 import gc
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -14,13 +15,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db import DatabaseError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 
 from hospitals.connections import open_hospital
 from hospitals.errors import SourceError
 from hospitals.models import Hospital
-from openmrs_sync import anchors, brake, claims, janitor, links, looks, reader
+from openmrs_sync import anchors, brake, claims, janitor, links, looks, pace, reader
 from openmrs_sync.errors import ClaimBusy, PersonFailed, SourceWentQuiet, SyncError
 from openmrs_sync.models import SyncRun, Watermark
 from openmrs_sync.refresh import Counts, ReadAhead
@@ -36,6 +37,15 @@ log = logging.getLogger(__name__)
 BATCH_ROWS = 8_000
 #: Links that are planned at once.
 PLAN_LINKS = 4_000
+#: A run may be so many seconds late for its end before the hospital's connection is cut under it.
+LATENESS, PATIENT_LATENESS = 30.0, 2.0
+
+#: Our own store failed as a whole (locked, full, gone): no person and no hospital is to blame.
+STORE_ERRORS = (OperationalError, InterfaceError)
+STORE_FAILED = (
+    "Patient Passport's own database did not take a write: another program holds it, or its disk is full. Make room or "
+    "end that program; the next run goes on, and nothing was lost."
+)
 
 _stop = threading.Event()
 
@@ -43,6 +53,10 @@ _stop = threading.Event()
 def request_stop() -> None:
     """End the batch in hand, save where we are, begin nothing new. For the rest of this process's life."""
     _stop.set()
+
+
+def is_stopping() -> bool:
+    return _stop.is_set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,34 +86,54 @@ def sync_hospital(
 ) -> SyncRun:
     """Read one hospital and make our records equal to it; never raises for the hospital's failure.
 
-    `until`: a moment of time.monotonic() at which the run saves where it is and ends; what is left stays marked.
+    `until`: a moment of time.monotonic() at which the run saves where it is and ends; what is left stays marked. A
+    hospital that does not let it end then is cut off a little later.
     `deep`: None means when it is due. Returns the finished SyncRun: status ok, quiet, failed or busy.
     """
     clock = claims.Clock.at(now)
-    run = run or SyncRun.objects.create(
+    run = run or SyncRun(
         hospital=hospital, trigger=trigger, status=SyncRun.Status.RUNNING, started_at=now, is_full=full
     )
-    waits_count = trigger in {SyncRun.Trigger.SCHEDULE, SyncRun.Trigger.WATCH}
+    is_asked_for = trigger not in pace.UNASKED
 
     def work(session: Session, counts: Counts) -> None:
-        _run(session, counts, full=full, deep=deep, until=until, waits_count=waits_count)
+        _run(session, counts, full=full, deep=deep, until=until, is_asked_for=is_asked_for)
 
-    run = _attempt(run, work, clock=clock)
-    if run.status == SyncRun.Status.OK:
-        claims.note_success(hospital=hospital, started_at=now)
-    return run
+    return _attempt(run, work, clock=clock, end_by=math.inf if until is None else until + LATENESS)
 
 
-def _attempt(run: SyncRun, work: Callable[[Session, Counts], None], *, clock: claims.Clock) -> SyncRun:
-    """Claim the hospital, open it, do the work, and end the run with what came of it. Never raises."""
-    counts, hospital = Counts(), run.hospital
+def _attempt(run: SyncRun, work: Callable[[Session, Counts], None], *, clock: claims.Clock, end_by: float) -> SyncRun:
+    """Claim the hospital, open it, do the work, and end the run with what came of it. Never raises.
+
+    When our own store takes nothing any more, the run that is returned says so, and its row is ended by a later tick.
+    """
+    counts = Counts()
+    try:
+        return _tried(run, work, counts, clock=clock, end_by=end_by)
+    except STORE_ERRORS as error:  # a hospital's come as SourceError
+        log.error("our own database failed: %s, hospital %s", where(error), run.hospital.code)  # noqa: TRY400
+    try:
+        # not counted by the breaker: no hospital is to blame, and all of them go on when there is room
+        return _finished(run, counts, clock, status=SyncRun.Status.FAILED, error_kind="internal", message=STORE_FAILED)
+    except STORE_ERRORS:
+        run.status, run.error_kind, run.message = SyncRun.Status.FAILED, "internal", STORE_FAILED
+        return run
+
+
+def _tried(
+    run: SyncRun, work: Callable[[Session, Counts], None], counts: Counts, *, clock: claims.Clock, end_by: float
+) -> SyncRun:
+    """Raises STORE_ERRORS and nothing else."""
+    hospital = run.hospital
+    if run._state.adding:
+        run.save(force_insert=True)
     try:
         with claims.claim(hospital=hospital, clock=clock) as claim:
             SyncRun.objects.filter(pk=run.pk).update(token=claim.token)
             if run.trigger != SyncRun.Trigger.PATIENT:
                 # before the hospital is contacted: a try is a try when nobody answers, too
                 claims.note_try(hospital=hospital, now=clock.start)
-            message = _work_at_source(run, claim, work, counts)
+            message = _work_at_source(run, claim, work, counts, end_by=end_by)
     except ClaimBusy as busy:
         return _finished(run, counts, clock, status=SyncRun.Status.BUSY, message=str(busy))
     except SourceWentQuiet as quiet:
@@ -108,19 +142,28 @@ def _attempt(run: SyncRun, work: Callable[[Session, Counts], None], *, clock: cl
     except (SourceError, SyncError) as error:
         claims.note_failure(hospital=hospital, kind=error.kind, is_transient=error.is_transient, now=clock.now())
         return _finished(run, counts, clock, status=SyncRun.Status.FAILED, error_kind=error.kind, message=str(error))
+    except STORE_ERRORS:
+        raise
     except Exception as error:  # noqa: BLE001 - the entry point: one hospital's failure is one run
         log.error("sync failed: %s, hospital %s", where(error), hospital.code)  # noqa: TRY400 - no texts
         claims.note_failure(hospital=hospital, kind="internal", is_transient=True, now=clock.now())
         message = "Something in Patient Passport failed. The worker's log names it; please report it. Nothing was lost."
         return _finished(run, counts, clock, status=SyncRun.Status.FAILED, error_kind="internal", message=message)
+    if run.trigger != SyncRun.Trigger.PATIENT:
+        claims.note_success(hospital=hospital, started_at=clock.start)
     return _finished(run, counts, clock, status=SyncRun.Status.OK, message=message)
 
 
 def _work_at_source(
-    run: SyncRun, claim: claims.HeldClaim, work: Callable[[Session, Counts], None], counts: Counts
+    run: SyncRun,
+    claim: claims.HeldClaim,
+    work: Callable[[Session, Counts], None],
+    counts: Counts,
+    *,
+    end_by: float,
 ) -> str:
     """Do the work in an open session; returns what the admin should know of a run that went well."""
-    with open_hospital(run.hospital) as source:
+    with open_hospital(run.hospital, end_by=end_by) as source:
         try:
             session = open_session(source=source, claim=claim)
             work(session, counts)
@@ -132,27 +175,40 @@ def _work_at_source(
 
 
 def _run(
-    session: Session, counts: Counts, *, full: bool, deep: bool | None, until: float | None, waits_count: bool
+    session: Session, counts: Counts, *, full: bool, deep: bool | None, until: float | None, is_asked_for: bool
 ) -> None:
-    """Look, then refresh every link that is stale by then once."""
+    """Look, then refresh every link that is stale by then once.
+
+    `is_asked_for`: a human wants it now, so neither a person's wait nor the hospital's quiet hours count.
+    """
     clock = session.claim.clock
     if full:
         links.mark_all(hospital=session.hospital, now=clock.now())
     looks.look(session, deep=deep, now=clock.now())
-    due = links.due(hospital=session.hospital, now=clock.now(), ignore_waits=not waits_count)
-    is_whole = _refresh_all(session, counts, link_ids=due, until=until)
+    due = links.due(hospital=session.hospital, now=clock.now(), ignore_waits=is_asked_for)
+    is_whole = _refresh_all(session, counts, link_ids=due, until=until, is_quiet_kept=not is_asked_for)
     anchors.drop(hospital=session.hospital, keys=session.keys)
     if is_whole:
         brake.rearm(hospital=session.hospital, now=clock.now())
         janitor.clean(hospital=session.hospital, claim=session.claim, now=clock.now())
 
 
-def _refresh_all(session: Session, counts: Counts, *, link_ids: Sequence[UUID], until: float | None) -> bool:
+def _refresh_all(
+    session: Session,
+    counts: Counts,
+    *,
+    link_ids: Sequence[UUID],
+    until: float | None,
+    is_paced: bool = True,
+    is_quiet_kept: bool = False,
+) -> bool:
     """Refresh these links in batches; False when the time was over before all were tried."""
+    pauses = _Pauses(until=until, is_paced=is_paced, is_quiet_kept=is_quiet_kept)
     with ReadAhead(session) as ahead:
         for start in range(0, len(link_ids), PLAN_LINKS):
             batches = deque(_plan(session, link_ids=link_ids[start : start + PLAN_LINKS]))
-            if not _refresh_batches(session, counts, batches=batches, ahead=ahead, until=until):
+            is_last = start + PLAN_LINKS >= len(link_ids)
+            if not _refresh_batches(session, counts, batches=batches, ahead=ahead, pauses=pauses, is_last=is_last):
                 return False
     if session.n_set_aside and not counts.n_persons:
         raise PersonFailed(
@@ -162,26 +218,56 @@ def _refresh_all(session: Session, counts: Counts, *, link_ids: Sequence[UUID], 
     return session.n_set_aside == 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pauses:
+    """When a run ends before its last batch, and how it rests between two. `until`: of time.monotonic()."""
+
+    until: float | None
+    is_paced: bool
+    is_quiet_kept: bool
+
+    def is_over(self, session: Session) -> bool:
+        if _stop.is_set() or (self.until is not None and time.monotonic() >= self.until) or session.is_outdated():
+            return True
+        now = session.claim.clock.now()
+        return self.is_quiet_kept and pace.quiet_until(hospital=session.hospital, now=now) is not None
+
+    def rest(self, session: Session, *, n_rows: int, seconds: float) -> None:
+        """Outside of every snapshot and lock."""
+        if self.is_paced:
+            renew = session.claim.renew
+            pace.rest(
+                hospital=session.hospital, n_rows=n_rows, seconds=seconds, until=self.until, stop=_stop, renew=renew
+            )
+
+
 def _refresh_batches(
-    session: Session, counts: Counts, *, batches: deque[list[UUID]], ahead: ReadAhead, until: float | None
+    session: Session,
+    counts: Counts,
+    *,
+    batches: deque[list[UUID]],
+    ahead: ReadAhead,
+    pauses: _Pauses,
+    is_last: bool,
 ) -> bool:
-    """Refresh one batch after the other; False when the run must end before the last."""
+    """Refresh one batch after the other; False when the run must end before the last. `is_last`: nobody comes after
+    these.
+    """
     while batches:
-        if _stop.is_set() or (until is not None and time.monotonic() >= until) or session.is_outdated():
+        if pauses.is_over(session):
             # what is left stays stale; an admin's change of settings must not end up half applied
             return False
         batch = batches.popleft()
+        n_rows, began = session.source.n_rows, time.monotonic()
         try:
             with _collector_paused():
                 counts.add(ahead.refresh(link_ids=batch, then=batches[0] if batches else ()))
-        except (SourceError, SyncError):
+        except (SourceError, SyncError, *STORE_ERRORS):
             raise
-        except DatabaseError as error:
-            if _is_store_down(error):
-                raise
-            _set_aside(session, batch, batches, error)
         except Exception as error:  # noqa: BLE001 - one bad person must not stop the others
             _set_aside(session, batch, batches, error)
+        if batches or not is_last:
+            pauses.rest(session, n_rows=session.source.n_rows - n_rows, seconds=time.monotonic() - began)
     return True
 
 
@@ -201,7 +287,8 @@ def _plan(session: Session, *, link_ids: Sequence[UUID]) -> list[list[UUID]]:
     """Batches of links with at most BATCH_ROWS source rows each, in the given order."""
     person_of = dict(Link.objects.filter(pk__in=link_ids).values_list("pk", "person_id"))
     ordered = {person_of[link_id]: link_id for link_id in link_ids if link_id in person_of}
-    plan = reader.plan(session.source.fetch, session.schema, person_ids=list(ordered), max_rows=BATCH_ROWS)
+    max_rows = pace.batch_rows(hospital=session.hospital, most=BATCH_ROWS)
+    plan = reader.plan(session.source.fetch, session.schema, person_ids=list(ordered), max_rows=max_rows)
     return [[ordered[person_id] for person_id in batch] for batch in plan]
 
 
@@ -215,11 +302,6 @@ def _set_aside(session: Session, batch: list[UUID], batches: deque[list[UUID]], 
     middle = len(batch) // 2
     batches.appendleft(batch[middle:])
     batches.appendleft(batch[:middle])
-
-
-def _is_store_down(error: DatabaseError) -> bool:
-    """Our own store failed as a whole (locked, full, gone): no person is to blame."""
-    return type(error).__name__ in {"OperationalError", "InterfaceError"}
 
 
 def _finished(
@@ -252,18 +334,18 @@ def refresh_patient(
     if not hospital.is_live:
         return PatientRefresh(status="disabled")
     clock = claims.Clock.at(now)
-    run = SyncRun.objects.create(
-        hospital=hospital, trigger=SyncRun.Trigger.PATIENT, status=SyncRun.Status.RUNNING, started_at=now
-    )
+    run = SyncRun(hospital=hospital, trigger=SyncRun.Trigger.PATIENT, status=SyncRun.Status.RUNNING, started_at=now)
 
     def work(session: Session, counts: Counts) -> None:
         looks.look(session, deep=False, now=clock.now())
         links.mark_patient(patient=patient, hospital=hospital, now=clock.now())
         mine = links.linked(session.hospital).filter(patient=patient)
-        if not _refresh_all(session, counts, link_ids=list(mine.values_list("pk", flat=True)), until=until):
+        link_ids = list(mine.values_list("pk", flat=True))
+        # somebody is waiting for one patient: a few rows, at once
+        if not _refresh_all(session, counts, link_ids=link_ids, until=until, is_paced=False):
             raise PersonFailed("Not everything could be read in the time that was given. Try again in a moment.")
 
-    run = _attempt(run, work, clock=clock)
+    run = _attempt(run, work, clock=clock, end_by=math.inf if until is None else until + PATIENT_LATENESS)
     if run.status != SyncRun.Status.OK:
         is_told = run.status == SyncRun.Status.BUSY or run.error_kind == "unreachable"
         told = "busy" if run.status == SyncRun.Status.BUSY else "unreachable"

@@ -113,7 +113,9 @@ class ReadAhead:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        is_safe = session.is_first and not record_store().has_late_writers
+        # with a pace the source rests between two batches
+        is_unpaced = session.hospital.pace_rows_per_second is None
+        is_safe = session.is_first and is_unpaced and not record_store().has_late_writers
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") if is_safe else None
         self._next: tuple[Sequence[UUID], Prepared, Future[Read]] | None = None
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from openmrs_sync import control, pipeline, queue, runs
+from openmrs_sync import control, pace, pipeline, queue, runs
 from openmrs_sync.models import SyncRun
 from passport import audit_heads
 
@@ -68,6 +68,11 @@ def sync_one(hospital_id: str, run_id: str) -> dict[str, int]:
         return {}
     if not run.hospital.is_live:
         message = "The hospital is not live. Set it live to have it read."
+        runs.end_run(run=run, status=SyncRun.Status.SKIPPED, now=timezone.now(), message=message)
+        return {}
+    quiet_until = pace.quiet_until(hospital=run.hospital, now=run.started_at) if run.trigger in pace.UNASKED else None
+    if quiet_until is not None:
+        message = f"Quiet hours of this hospital, until {quiet_until:%H:%M} UTC. What is asked for by hand is read."
         runs.end_run(run=run, status=SyncRun.Status.SKIPPED, now=timezone.now(), message=message)
         return {}
     try:
