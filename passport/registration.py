@@ -18,15 +18,16 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce
 
+from passport import standing
 from passport.audit import record_event
-from passport.models import Link, Patient, PatientIdentifier, PlaceholderNumber, User
+from passport.models import Consent, Link, Patient, PatientIdentifier, PlaceholderNumber, User
 from passport.models.links import LinkState
 from passport.models.patients import Sex
 
 MIN_LENGTH = 3
 MAX_LENGTH = 50
 COLUMNS = ("national_id", "given_name", "family_name", "birth_date", "sex")
-OPTIONAL_COLUMNS = ("email", "phone")
+OPTIONAL_COLUMNS = ("email", "phone", "consent")
 # What a spreadsheet makes of a long number: 1.19978E+15. Its last digits are lost, so it leads to someone else.
 _ROUNDED = re.compile(r"\s*\d+[.,]\d+\s*[eE]\s*\+?\d+\s*")
 
@@ -77,6 +78,13 @@ class NumberTaken(RegistrationRefused):
         super().__init__("This National ID leads to another patient already. Find out whose it is first.")
 
 
+class ConsentMissing(RegistrationRefused):
+    kind = "consent_missing"
+
+    def __init__(self) -> None:
+        super().__init__("Nobody is registered without consent. Ask for it and say how it was given.")
+
+
 class FieldInvalid(RegistrationRefused):
     """`field_name` says which one; its value is not repeated."""
 
@@ -88,6 +96,7 @@ class FieldInvalid(RegistrationRefused):
         "sex": "must be M, F, O or U.",
         "email": "must be an e-mail address.",
         "phone": "must have at most 30 characters.",
+        "consent": "must be paper, spoken, online or empty.",
     }
 
     def __init__(self, field_name: str) -> None:
@@ -184,10 +193,12 @@ def register_patient(
     sex: str = Sex.UNKNOWN,
     email: str = "",
     phone: str = "",
+    consent: str = "",
 ) -> Registered:
     """Make a passport for this number: the only way a Patient comes to be.
 
     A known number is left as it is: what is stored may have been corrected since the caller's list was written.
+    `consent`: how it was given (a `Consent.How`); a new passport without one is refused where REQUIRE_CONSENT says so.
     Raises RegistrationRefused. The engine finds the patient's persons at its next look.
     """
     number = acceptable_number(national_id)
@@ -201,12 +212,18 @@ def register_patient(
         created_at=now,
     )
     check_fields(patient, now=now)
+    if consent and consent not in Consent.How.values:
+        raise FieldInvalid("consent")
     known = find_patient(national_id=number)
     if known is None:
+        if settings.REQUIRE_CONSENT and not consent:
+            raise ConsentMissing
         try:
             with transaction.atomic():
                 patient.save(force_insert=True)
                 PatientIdentifier.objects.create(patient=patient, number=number, created_at=now)
+                if consent:
+                    standing.record_consent(patient=patient, how=consent, actor=actor, now=now)
                 record_event(action="patient_registered", actor=actor, now=now, patient_id=patient.pk)
         except IntegrityError:
             # Somebody else registered the same number in the meantime.
@@ -231,6 +248,46 @@ def add_identifier(*, patient: Patient, national_id: str, actor: User | None, no
     return identifier
 
 
+def correct_identifier(
+    *, identifier: PatientIdentifier, national_id: str, keeps_old: bool, actor: User | None, now: dt.datetime
+) -> PatientIdentifier:
+    """Put another number in the place of one that was wrong. `keeps_old`: it stays as an alias, else it is free again.
+
+    What is linked to the patient is hidden in this commit, until the next look at each hospital judges it anew: it may
+    have been found by the number that was wrong. Raises RegistrationRefused.
+    """
+    patient = identifier.patient
+    with transaction.atomic():
+        new = add_identifier(patient=patient, national_id=national_id, actor=actor, now=now)
+        if new.pk == identifier.pk:
+            return new
+        if not keeps_old:
+            PatientIdentifier.objects.filter(pk=identifier.pk).delete()
+        n_held = hold_links(patient=patient, reason="number_corrected", now=now)
+        record_event(
+            action="identifier_corrected",
+            actor=actor,
+            now=now,
+            patient_id=patient.pk,
+            basis="kept_as_alias" if keeps_old else "freed",
+            details={"old": identifier.pk, "new": new.pk, "held": n_held},
+        )
+    return new
+
+
+def hold_links(*, patient: Patient, reason: str, now: dt.datetime) -> int:
+    """Hide what is linked to this patient until the next look at each hospital judges it anew; returns how many."""
+    return Link.objects.filter(patient=patient, state=LinkState.LINKED).update(
+        state=LinkState.HELD,
+        reason=reason,
+        candidates=[str(patient.pk)],
+        state_changed_at=now,
+        marks=F("marks") + 1,
+        stale_since=Coalesce("stale_since", now),
+        next_try_at=None,
+    )
+
+
 def judge_again(*, patient: Patient, now: dt.datetime) -> int:
     """What speaks against a match has changed: the matcher looks at all the patient's links again. Returns how many."""
     mine = Link.objects.filter(patient=patient, state=LinkState.LINKED)
@@ -240,7 +297,7 @@ def judge_again(*, patient: Patient, now: dt.datetime) -> int:
 def register_file(*, path: Path, actor: User | None, now: dt.datetime) -> FileReport:
     """Register every line of a CSV file that can be; the others are in the report by line number.
 
-    Header: national_id, given_name, family_name, birth_date, sex and perhaps email, phone; UTF-8, commas.
+    Header: national_id, given_name, family_name, birth_date, sex and perhaps email, phone, consent; UTF-8, commas.
     Each line is kept by itself, so the same file again adds only what was corrected. Raises FileUnusable.
     """
     report = FileReport()
@@ -286,6 +343,7 @@ def _register_line(line: _Line, *, actor: User | None, now: dt.datetime) -> Regi
         sex=cells["sex"].upper(),
         email=cells.get("email", ""),
         phone=cells.get("phone", ""),
+        consent=cells.get("consent", "").lower(),
         actor=actor,
         now=now,
     )

@@ -1,7 +1,9 @@
 """What the engine above tells us: whether it runs, how often, whether it works. By string: imports point down."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any, Protocol, cast
+from uuid import UUID
 
 from django.utils.module_loading import import_string
 
@@ -23,6 +25,11 @@ def control() -> Control:
 def is_worker_alive(*, now: dt.datetime) -> bool:
     """Whether a tick was executed within two periods, or workers are busy."""
     return bool(import_string("openmrs_sync.queue.is_worker_alive")(now=now))
+
+
+def forget_links(*, link_ids: Sequence[UUID]) -> int:
+    """Delete these links with all that was read for them, also against a sync that is under way. How many records."""
+    return cast(int, import_string("openmrs_sync.janitor.forget")(link_ids=link_ids))
 
 
 def hospitals() -> Any:

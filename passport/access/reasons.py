@@ -9,11 +9,14 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
+from passport import standing
 from passport.access.scope import linked, records_of
 from passport.access.shapes import NOBODY, Basis
 from passport.models import AccessGrant, Doctor, EmergencyAccess, Link, Patient, Proxy, Record, User
 
 CURRENT = "current"
+#: What not even an emergency opens: the passport that took it over is there, or nobody can be helped any more.
+FOR_GOOD = {"merged", "death"}
 #: A hospital's clock may run ahead of ours; what lies further ahead is a typing error, and no care.
 CLOCKS_DIFFER = dt.timedelta(days=1)
 
@@ -43,11 +46,10 @@ def find_reason(*, user: User, patient: Patient, now: dt.datetime) -> Reason | N
     if patient.user_id is not None and patient.user_id == user.pk:
         return Reason(basis=Basis.ONESELF)
     if user.is_doctor:
-        found = (
-            _emergency(user=user, patient=patient, now=now)
-            or _care(user=user, patient=patient, now=now)
-            or _grant(user=user, patient=patient, now=now)
-        )
+        closed = standing.closed_to_doctors(patient, now=now)
+        found = None if closed in FOR_GOOD else _emergency(user=user, patient=patient, now=now)
+        if not closed:
+            found = found or _care(user=user, patient=patient, now=now) or _grant(user=user, patient=patient, now=now)
         if found:
             return found
     return _proxy(user=user, patient=patient, now=now)
