@@ -11,6 +11,7 @@ from hospitals.models import Hospital, HospitalState
 from openmrs_sync import pace
 from openmrs_sync.claims import may_try
 from openmrs_sync.models import Breaker, ControlState, SyncRun
+from openmrs_sync.runs import UNDER_WAY
 from passport.audit import record_event
 from passport.models import User
 
@@ -94,7 +95,20 @@ def due_hospitals(*, now: datetime) -> list[Hospital]:
         and may_try(hospital=hospital, now=now)
         and pace.quiet_until(hospital=hospital, now=now) is None
     ]
-    return [hospital for _, hospital in sorted(due, key=lambda pair: (pair[0], pair[1].number))]
+    return _with_room([hospital for _, hospital in sorted(due, key=lambda pair: (pair[0], pair[1].number))])
+
+
+def _with_room(due: list[Hospital]) -> list[Hospital]:
+    """Those whose last try failed come last, and only so many that half of the workers are left to the others.
+
+    Each may hold its worker until a time-out: without this a few dead hospitals would hold all of them.
+    """
+    under_way = SyncRun.objects.filter(status__in=UNDER_WAY, hospital__breaker__n_failures__gt=0)
+    held = set(under_way.exclude(trigger=SyncRun.Trigger.PATIENT).values_list("hospital", flat=True))
+    failing = [hospital for hospital in due if hasattr(hospital, "breaker") and hospital.breaker.n_failures]
+    well = [hospital for hospital in due if hospital not in failing]
+    room = max(0, max(1, settings.Q_WORKERS // 2) - len(held))
+    return well + [hospital for hospital in failing if hospital.pk not in held][:room]
 
 
 def next_due_at(*, now: datetime) -> datetime | None:

@@ -4,7 +4,7 @@ import json
 import signal
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -49,12 +49,16 @@ def named_hospitals(codes: list[str]) -> list[Hospital]:
 
 
 def sync_now(*, hospital: Hospital, full: bool) -> SyncRun:
-    """One run with the deep look; a hospital that is not live is skipped, its source not contacted."""
+    """One run with the deep look; a hospital that is not live is skipped, its source not contacted.
+
+    So is one whose turn would have come after SIGTERM.
+    """
     now = timezone.now()
-    if not hospital.is_live:
+    if not hospital.is_live or pipeline.is_stopping():
         return SyncRun(hospital=hospital, status=SyncRun.Status.SKIPPED, started_at=now)
     run = pipeline.sync_hospital(hospital=hospital, trigger=SyncRun.Trigger.COMMAND, now=now, full=full, deep=True)
-    runs.record_run(run=run, actor=None, now=timezone.now())
+    with suppress(*pipeline.STORE_ERRORS):  # locked or full: then the run's own message says so
+        runs.record_run(run=run, actor=None, now=timezone.now())
     return run
 
 
