@@ -9,8 +9,10 @@ import contextlib
 import ipaddress
 import math
 import os
+import resource
 import socket
 import ssl
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +31,7 @@ from django.db.backends.mysql.base import DatabaseWrapper
 from django.db.utils import ConnectionHandler
 from MySQLdb.constants import FIELD_TYPE
 from MySQLdb.converters import Date_or_None, DateTime_or_None, conversions
+from MySQLdb.cursors import SSCursor
 
 from hospitals import queries
 from hospitals.errors import HospitalMisconfigured, HospitalUnreachable, SourceError
@@ -51,9 +54,13 @@ CLOSED = frozenset({2002, 2003})  # nobody answered at this address: the next on
 CLIENT_OWN_CODES = 5000  # libmariadb's own errors begin here
 # Without a verified certificate the server may be anybody, and must not be able to ask for the password in clear
 # text. In an option file because the driver has no argument for it; MySQL's own library sends none unasked.
-HASHED_LOGINS = (
-    "[passport]\nrestricted-auth=mysql_native_password,caching_sha2_password,sha256_password,client_ed25519\n"
-)
+HASHED_LOGINS = "restricted-auth=mysql_native_password,caching_sha2_password,sha256_password,client_ed25519\n"
+# A hostile server may send rows without end, and the driver's own limit is one GB for each. No row of OpenMRS comes
+# near this; both bound what one statement can take of our memory.
+LONGEST_ROW = 16 * 1024 * 1024  # bytes
+MOST_MEMORY = 1024 * 1024 * 1024  # bytes that this process may grow by in one statement
+ROWS_AT_ONCE = 25  # between two looks at our memory
+SMALL_ROWS = f"[passport]\nmax-allowed-packet={LONGEST_ROW}\n"
 
 
 # Reading dates is the largest cost of a read, and a hospital's rows share few of them.
@@ -103,6 +110,7 @@ class Source:
         self._raw = raw
         self._deadline = Deadline(raw.fileno())
         self._in_snapshot = False
+        self._is_flooded = False
 
     def close(self) -> None:
         """Watch the time no longer. The connection is its opener's."""
@@ -124,11 +132,13 @@ class Source:
         started = perf_counter()
         end_by = min(self.end_by, time.monotonic() + settings.SOURCE_STATEMENT_TIMEOUT)
         try:
-            with self._deadline.at(end_by), contextlib.closing(self._raw.cursor()) as cursor:
+            # Not the default cursor: it would hold the whole answer before we see how large it is.
+            with self._deadline.at(end_by), contextlib.closing(self._raw.cursor(SSCursor)) as cursor:
                 cursor.execute(sql, tuple(params) or None)
-                rows: list[tuple[Any, ...]] = list(cursor.fetchall())
+                rows = self._read(cursor)
         except MySQLdb.Error as error:
-            raise _fault(error) from None  # the driver's text may hold values
+            # The driver's text may hold values; and after we hung up it only says that.
+            raise (_flooded() if self._is_flooded else _fault(error)) from None
         except UnicodeDecodeError:
             raise HospitalMisconfigured(
                 "A text at the hospital is not valid in its own character set. "
@@ -137,6 +147,18 @@ class Source:
         finally:
             self.seconds += perf_counter() - started
         self.n_rows += len(rows)
+        return rows
+
+    def _read(self, cursor: SSCursor) -> list[tuple[Any, ...]]:
+        """Every row of the answer, as long as this process does not grow beyond its bound."""
+        rows: list[tuple[Any, ...]] = []
+        bound = _peak_memory() + MOST_MEMORY
+        while some := cursor.fetchmany(ROWS_AT_ONCE):
+            rows += some
+            if _peak_memory() > bound:
+                self._is_flooded = True
+                self._deadline.cut()  # else closing the cursor would read on to an end that may not come
+                raise _flooded()
         return rows
 
     @contextlib.contextmanager
@@ -178,7 +200,8 @@ def open_hospital(hospital: Hospital, *, end_by: float = math.inf) -> Iterator[S
     connections[alias] = wrapper
     source = Source(alias=alias, raw=wrapper.connection, server_version=wrapper.mysql_server_info, end_by=open_by)
     try:
-        _prepare(hospital, source=source)
+        with _a_server_of_mysql():
+            _prepare(hospital, source=source)
         source.end_by = end_by
         yield source
     finally:
@@ -256,7 +279,7 @@ class _Files:
 def _private_files(hospital: Hospital) -> Iterator[_Files]:
     with tempfile.TemporaryDirectory(prefix="passport-") as folder:  # readable by this user only
         options = Path(folder, "client.cnf")
-        options.write_text(HASHED_LOGINS)
+        options.write_text(SMALL_ROWS + ("" if hospital.tls_mode == TlsMode.VERIFIED else HASHED_LOGINS))
         authority = Path(folder, "ca.pem")
         if hospital.tls_ca.strip():
             authority.write_text(hospital.tls_ca)
@@ -277,7 +300,8 @@ def _connect(hospital: Hospital, *, alias: str, open_by: float) -> DatabaseWrapp
             handler = ConnectionHandler({DEFAULT_DB_ALIAS: {}, alias: config})
             wrapper = cast(DatabaseWrapper, handler.create_connection(alias))
             try:
-                _log_in(wrapper, open_by=open_by)
+                with _a_server_of_mysql():
+                    _log_in(wrapper, open_by=open_by)
                 _check_peer(wrapper)
             except (django.db.Error, SourceError) as error:
                 with contextlib.suppress(django.db.Error):
@@ -289,6 +313,17 @@ def _connect(hospital: Hospital, *, alias: str, open_by: float) -> DatabaseWrapp
                 raise _fault(error) from None  # the driver's text holds the user and the host
             return wrapper
     raise HospitalUnreachable("The host has no address. Correct the host.")
+
+
+@contextlib.contextmanager
+def _a_server_of_mysql() -> Iterator[None]:
+    """Whatever answers here may send no rows, too few columns, or bytes where text belongs."""
+    try:
+        yield
+    except (TypeError, ValueError, LookupError, AttributeError):
+        raise HospitalMisconfigured(
+            "What answers at this host and port does not speak as a MySQL server does. Correct the host or the port."
+        ) from None
 
 
 def _log_in(wrapper: DatabaseWrapper, *, open_by: float) -> None:
@@ -331,11 +366,11 @@ def _config(hospital: Hospital, *, address: str, files: _Files) -> dict[str, Any
 
 
 def _tls_options(hospital: Hospital, files: _Files) -> dict[str, Any]:
-    hashed_only = {"read_default_file": files.options, "read_default_group": "passport"}
+    our_options = {"read_default_file": files.options, "read_default_group": "passport"}
     if hospital.tls_mode == TlsMode.NONE:
-        return {"ssl_mode": "DISABLED", **hashed_only}
+        return {"ssl_mode": "DISABLED", **our_options}
     if hospital.tls_mode == TlsMode.UNVERIFIED:
-        return {"ssl_mode": "REQUIRED", **hashed_only}
+        return {"ssl_mode": "REQUIRED", **our_options}
     system = ssl.get_default_verify_paths()
     trusted = (
         {"ca": files.certificate_authority}
@@ -345,6 +380,7 @@ def _tls_options(hospital: Hospital, files: _Files) -> dict[str, Any]:
     return {
         "ssl_mode": "VERIFY_IDENTITY",
         "ssl": {name: path for name, path in trusted.items() if path},
+        **our_options,
     }
 
 
@@ -401,6 +437,19 @@ def _fault(error: Exception) -> SourceError:
             if one is not None:
                 one.args = (code,)
     return fault_from_code(code, str(error.args[1]) if len(error.args) > 1 else "")
+
+
+def _flooded() -> SourceError:
+    return HospitalMisconfigured(
+        "The hospital's server answered with more than any hospital holds, and we hung up. "
+        "Check that host and port are OpenMRS' own."
+    )
+
+
+def _peak_memory() -> int:
+    """Bytes that this process held at its largest."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _is_open(alias: str) -> bool:

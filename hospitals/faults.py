@@ -102,6 +102,11 @@ _BY_CODE: dict[int, tuple[type[SourceError], str]] = {
         TlsRefused,
         _TLS,
     ),
+    # what the driver says to a server that asks for a file of ours (LOAD DATA LOCAL, which nobody sent)
+    2000: (
+        HospitalMisconfigured,
+        "The server asked for a file of this machine, or for what no hospital's server asks. Check whose server it is.",
+    ),
     # plugin cannot be loaded; not in the list of hashed logins
     **dict.fromkeys(
         (1251, 2059, 2061, 5010),

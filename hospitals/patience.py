@@ -77,6 +77,11 @@ class Deadline:
         finally:
             self._at = math.inf
 
+    def cut(self) -> None:
+        """End the connection now, whatever the other end is still sending."""
+        with contextlib.suppress(OSError):  # the other end was faster
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Watch no longer; the connection itself is left alone."""
         self._closed.set()
@@ -85,6 +90,5 @@ class Deadline:
         with self._socket:
             while not self._closed.wait(LOOK_SECONDS):
                 if time.monotonic() >= self._at:
-                    with contextlib.suppress(OSError):  # the other end was faster
-                        self._socket.shutdown(socket.SHUT_RDWR)
+                    self.cut()
                     return
