@@ -137,6 +137,7 @@ def _tried(
     except ClaimBusy as busy:
         return _finished(run, counts, clock, status=SyncRun.Status.BUSY, message=str(busy))
     except SourceWentQuiet as quiet:
+        log.warning("a hospital went quiet: %s, run %s", hospital.code, run.pk)
         claims.note_failure(hospital=hospital, kind=quiet.kind, is_transient=True, now=clock.now())
         return _finished(run, counts, clock, status=SyncRun.Status.QUIET, message=str(quiet))
     except (SourceError, SyncError) as error:

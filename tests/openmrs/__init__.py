@@ -81,6 +81,8 @@ people.py    make_people(*, seed=7, today) -> 60 SyntheticPerson(given, family, 
              people_at(people, place) -> those at OLD or MODERN
              fill(hospital, people, place, *, until, years=4) -> {national_id: person_id}, in 0.4 s
 doctor.py    DemoDoctor(hospital, person_ids, *, seed=1).act() -> "added" | "corrected" | "voided" | "un-voided"
+proxy.py     Proxy(server) with .port: a line that black-holes, drips, cuts, refuses, delays; DeafPort: no answer at all
+upgrade.py   upgrade(hospital, version) -> hospital   dump(hospital) -> backup   restore(hospital, backup)
 real.py      folder() -> Path or None; DEMOS, SCHEMAS; path_of(name); load(server, name, database);
              columns() -> {version: {(table, column)}}
 ddl.py       VERSIONS; tables_of(version), columns_of(table, version), create_statements(version), order(version)
