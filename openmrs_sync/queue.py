@@ -16,13 +16,14 @@ from django_q.models import OrmQ, Schedule
 from django_q.tasks import async_task
 
 from hospitals.models import Hospital, HospitalState
-from openmrs_sync import runs
-from openmrs_sync.models import Claim, Heartbeat, SyncRun
+from openmrs_sync import inspections, runs
+from openmrs_sync.models import Claim, Heartbeat, Inspection, SyncRun
 from passport.audit import record_event
 from passport.models import User
 
 TICK = "openmrs_sync.tasks.tick"
 SYNC_ONE = "openmrs_sync.tasks.sync_one"
+INSPECT_ONE = "openmrs_sync.tasks.inspect_one"
 PUBLISH_AUDIT_HEAD = "openmrs_sync.tasks.publish_audit_head"
 TICK_PERIOD = timedelta(minutes=1)
 HEARTBEAT = "tick"
@@ -82,6 +83,30 @@ def request(*, hospitals: Iterable[Hospital], actor: User, trigger: str, is_full
         details={"runs": [str(run.pk) for run in enqueued.runs], "is_full": is_full, "trigger": trigger},
     )
     return enqueued
+
+
+@transaction.atomic
+def request_inspection(*, hospital: Hospital, kind: str, actor: User, now: datetime) -> Inspection | None:
+    """Somebody wants a receipt counted afresh, or a dry run; None when one is under way. With its audit row."""
+    asked = inspections.ask(hospital=hospital, kind=kind, now=now)
+    if asked is not None:
+        send_inspection(asked)
+        record_event(
+            action=f"{kind}_requested", actor=actor, now=now, hospital_id=hospital.pk, details={"id": str(asked.pk)}
+        )
+    return asked
+
+
+def send_inspection(inspection: Inspection) -> None:
+    """Queue its next part."""
+
+    def send() -> None:
+        async_task(INSPECT_ONE, str(inspection.pk), task_name=f"inspect {inspection.pk}", group="inspect")
+
+    if _is_in_database():
+        send()
+    else:
+        transaction.on_commit(send)
 
 
 def live_hospitals() -> list[Hospital]:

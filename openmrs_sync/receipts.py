@@ -5,6 +5,8 @@ not known, so `n_pending` is 0 and links that were never read count for nothing.
 afresh (`recount`), link by link; nothing is changed.
 """
 
+import math
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -12,11 +14,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Count
+
 from hospitals.connections import Source, open_hospital
 from hospitals.errors import SourceError
 from hospitals.models import Hospital
 from openmrs_sync import links, recount, schema
-from openmrs_sync.models import Breaker, ConceptRule, Watermark
+from openmrs_sync.inspections import Note, Part
+from openmrs_sync.models import Breaker, ConceptRule, ParkedRow, Watermark
 from openmrs_sync.recount import IdSum, OurRows, SourceRows, sum_ids
 from openmrs_sync.rows import TABLES, Schema, chunks
 from passport.audit import record_event
@@ -24,7 +29,7 @@ from passport.models import Link
 from passport.models.links import LinkState
 from passport.registration import normalise_national_id, placeholder_numbers
 
-__all__ = ["FIGURES", "PERSONS", "Figures", "Receipt", "receipt", "show"]
+__all__ = ["FIGURES", "PERSONS", "Figures", "Receipt", "receipt", "show", "verify_part"]
 
 PERSONS = ("voided", "unlinked", "held", "linked", "without_national_id", "unmatched")
 
@@ -101,7 +106,7 @@ def receipt(*, hospital: Hospital, verify: bool, now: datetime) -> Receipt:
     persons: Mapping[str, int | None] | None
     if verify:
         try:
-            persons = _count_afresh(hospital, counts)
+            persons = _count_afresh(hospital, counts).persons
         except SourceError as error:
             problem, persons = str(error), None
     else:
@@ -132,12 +137,51 @@ def show(*, hospital: Hospital, verify: bool, now: datetime) -> Receipt:
     return found
 
 
+def verify_part(*, hospital: Hospital, progress: Mapping[str, Any], until: float, note: Note) -> Part:
+    """Count afresh for one part, from where the last one stopped. `until`: a moment of time.monotonic().
+
+    The result: `tables`, `excluded`, `parked` (reason → n) and `persons` as in a receipt. Raises the source's errors.
+    """
+    counts = _Counts.of(progress)
+    counted = _count_afresh(hospital, counts, until=until, note=note)
+    parked = ParkedRow.objects.filter(link__in=links.linked(hospital)).values_list("reason")
+    result = {
+        "tables": {table: figures.as_dict() for table, figures in counts.tables.items()},
+        "excluded": dict(sorted(counts.excluded.items())),
+        "parked": dict(parked.annotate(n=Count("pk")).order_by("reason")),
+        "persons": counted.persons,
+    }
+    return Part(
+        n_done=counts.n_done,
+        n_all=counted.n_all,
+        n_source_rows=counted.n_source_rows,
+        source_seconds=counted.source_seconds,
+        progress=counts.as_json(),
+        result=None if counted.persons is None else result,
+    )
+
+
 class _Counts:
-    """What a receipt adds up."""
+    """What a receipt adds up. `after`, `n_done`: the last person that was counted, and how many were."""
 
     def __init__(self) -> None:
         self.tables = {table: Figures() for table in TABLES}
         self.excluded: Counter[str] = Counter()
+        self.after = -1
+        self.n_done = 0
+
+    @classmethod
+    def of(cls, progress: Mapping[str, Any]) -> "_Counts":
+        counts = cls()
+        if progress:
+            counts.tables = {table: Figures(**figures) for table, figures in progress["tables"].items()}
+            counts.excluded = Counter(progress["excluded"])
+            counts.after, counts.n_done = progress["after"], progress["n_done"]
+        return counts
+
+    def as_json(self) -> dict[str, Any]:
+        tables = {table: figures.as_dict() for table, figures in self.tables.items()}
+        return {"tables": tables, "excluded": self.excluded, "after": self.after, "n_done": self.n_done}
 
 
 # --- the last balances ------------------------------------------------------------------------------------------------
@@ -177,10 +221,25 @@ class _Asked:
     config_version: int
 
 
-def _count_afresh(hospital: Hospital, counts: _Counts) -> dict[str, int | None]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counted:
+    """`persons`: None when the time was over before the last link."""
+
+    persons: dict[str, int | None] | None
+    n_all: int
+    n_source_rows: int
+    source_seconds: float
+
+
+def _count_afresh(
+    hospital: Hospital, counts: _Counts, *, until: float = math.inf, note: Note | None = None
+) -> _Counted:
+    """Count from `counts.after` on; always one part of the links at least."""
     watermark = Watermark.objects.filter(pk=hospital.pk, epoch=hospital.epoch).only("heads").first()
     heads = {table: head["mark"] for table, head in watermark.heads.items()} if watermark else {}
-    link_ids = list(links.linked(hospital).order_by("person_id").values_list("pk", flat=True))
+    waiting = links.linked(hospital).filter(person_id__gt=counts.after).order_by("person_id")
+    wanted = list(waiting.values_list("person_id", "pk"))
+    n_all = counts.n_done + len(wanted)
     with open_hospital(hospital) as source:
         found = schema.discover(source.fetch)
         asked = _Asked(
@@ -190,12 +249,23 @@ def _count_afresh(hospital: Hospital, counts: _Counts) -> dict[str, int | None]:
             heads=heads,
             config_version=hospital.config_version,
         )
-        for part in chunks(link_ids, recount.PERSONS):
-            again = _compare_sums(asked, hospital=hospital, link_ids=part, counts=counts)
+        is_whole = True
+        for part in chunks(wanted, recount.PERSONS):
+            again = _compare_sums(asked, hospital=hospital, link_ids=[pk for _, pk in part], counts=counts)
             if again:
                 _compare_rows(asked, hospital=hospital, link_ids=again, counts=counts)
-        with source.snapshot():
-            return _count_persons(hospital, source)
+            counts.after, counts.n_done = part[-1][0], counts.n_done + len(part)
+            if note:
+                note(counts.n_done, n_all)
+            if time.monotonic() >= until and counts.n_done < n_all:
+                is_whole = False
+                break
+        return _Counted(
+            persons=_count_persons(hospital, source) if is_whole else None,
+            n_all=n_all,
+            n_source_rows=source.n_rows,
+            source_seconds=source.seconds,
+        )
 
 
 def _hidden_uuids(hospital: Hospital) -> list[str]:
@@ -327,6 +397,7 @@ def _count_persons(hospital: Hospital, source: Source) -> dict[str, int | None]:
 
     counted = recount.count_patients(
         source.fetch,
+        snapshot=source.snapshot,
         type_uuids=sorted(set(hospital.national_id_type_uuids.values())),
         states_between=states_between,
         is_number=is_number,

@@ -5,6 +5,7 @@ Not by the engine's own reading: the SQL is that of `receipt_queries`, and what 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -234,6 +235,7 @@ def ids_of(link: Link) -> dict[str, tuple[set[int], set[int]]]:
 def count_patients(
     fetch: Fetch,
     *,
+    snapshot: Callable[[], AbstractContextManager[None]],
     type_uuids: Sequence[str],
     states_between: Callable[[int, int], Mapping[int, str]],
     is_number: Callable[[str], bool],
@@ -244,14 +246,18 @@ def count_patients(
     """
     counted: Counter[str] = Counter()
     after = -1
-    while page := fetch(receipt_queries.PATIENTS, (after, PATIENTS_PAGE)):
-        first, after = page[0][0], page[-1][0]
+    while True:
+        # one snapshot a page: one over a million patients would be longer than a hospital can bear
+        with snapshot():
+            page = fetch(receipt_queries.PATIENTS, (after, PATIENTS_PAGE))
+            if not page:
+                return counted
+            first, after = page[0][0], page[-1][0]
+            numbers = []
+            if type_uuids:
+                numbers = fetch(receipt_queries.numbers_of_patients(len(type_uuids)), (first, after, *type_uuids))
         states = states_between(first, after)
-        numbered: set[int] = set()
-        if type_uuids:
-            numbers = fetch(receipt_queries.numbers_of_patients(len(type_uuids)), (first, after, *type_uuids))
-            numbered = {patient_id for patient_id, number in numbers if is_number(number)}
+        numbered = {patient_id for patient_id, number in numbers if is_number(number)}
         for patient_id, is_voided in page:
             otherwise = "unmatched" if patient_id in numbered else "without_national_id"
             counted["voided" if is_voided else states.get(patient_id, otherwise)] += 1
-    return counted

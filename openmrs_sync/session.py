@@ -69,14 +69,14 @@ def open_session(*, source: Source, claim: HeldClaim) -> Session:
         holders=identity.holders(without=placeholder_numbers()),
         names=Names(source.fetch, found, hospital.locales or ["en"]),
         zone=ZoneInfo(hospital.time_zone),
-        categorise=make_categorise(_rules(hospital)),
+        categorise=make_categorise(category_rules(hospital)),
         keys=Keys(number=hospital.number, epoch=hospital.epoch),
         watermark=watermark,
         is_first=not links.current(hospital).exclude(inflight=0, refreshed_at=None).exists(),
     )
 
 
-def _rules(hospital: Hospital) -> list[CategoryRule]:
+def category_rules(hospital: Hospital) -> list[CategoryRule]:
     """The admin's rules, those of all hospitals first: of two on one concept the later wins."""
     rules = ConceptRule.objects.filter(Q(hospital=hospital) | Q(hospital__isnull=True))
     return [

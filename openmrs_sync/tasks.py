@@ -1,5 +1,5 @@
-"""What the queue runs. The dotted paths `openmrs_sync.tasks.tick`, `.sync_one` and `.publish_audit_head` are frozen:
-rows in queues hold them.
+"""What the queue runs. The dotted paths `openmrs_sync.tasks.tick`, `.sync_one`, `.inspect_one` and
+`.publish_audit_head` are frozen: rows in queues hold them.
 
 Tasks take ids and return counts: arguments, results and tracebacks are kept in a table.
 """
@@ -12,9 +12,12 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from openmrs_sync import control, pace, pipeline, queue, runs
-from openmrs_sync.models import SyncRun
+from hospitals.errors import SourceError
+from openmrs_sync import control, dry_run, inspections, pace, pipeline, queue, receipts, runs
+from openmrs_sync.errors import SyncError
+from openmrs_sync.models import Inspection, SyncRun
 from passport import audit_heads
+from passport.logs import where
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,8 @@ def tick() -> dict[str, int]:
     now = timezone.now()
     queue.beat(now=now)
     n_interrupted = runs.end_dead_runs(now=now)
+    for inspection in inspections.revive(now=now):
+        queue.send_inspection(inspection)
     due = control.due_hospitals(now=now)
     queued = queue.enqueue(hospitals=due, trigger=SyncRun.Trigger.SCHEDULE, now=now)
     if queue.is_time_to_prune(now=now):
@@ -98,6 +103,39 @@ def sync_one(hospital_id: str, run_id: str) -> dict[str, int]:
         return {}
     runs.record_run(run=run, actor=None, now=timezone.now())
     return {name: getattr(run, name) for name in runs.COUNTS}
+
+
+#: kind → what does one part of it
+INSPECTORS = {Inspection.Kind.VERIFY: receipts.verify_part, Inspection.Kind.DRY_RUN: dry_run.read_part}
+
+
+def inspect_one(inspection_id: str) -> dict[str, int]:
+    """Do one part of an inspection, and queue the next. Delivered twice it does nothing the second time."""
+    inspection = inspections.take(inspection_id=UUID(inspection_id), now=timezone.now())
+    if inspection is None:
+        return {}
+
+    def note(n_done: int, n_all: int) -> None:
+        inspections.live_on(inspection=inspection, n_done=n_done, n_all=n_all, now=timezone.now())
+
+    try:
+        part = INSPECTORS[Inspection.Kind(inspection.kind)](
+            hospital=inspection.hospital,
+            progress=inspection.progress,
+            until=time.monotonic() + inspections.PART_SECONDS,
+            note=note,
+        )
+    except (SourceError, SyncError) as error:
+        inspections.fail(inspection=inspection, error_kind=error.kind, message=str(error), now=timezone.now())
+        return {}
+    except Exception as error:  # noqa: BLE001 - the entry point: whatever it was, it must not stay "running"
+        log.error("inspect_one failed: %s, inspection %s", where(error), inspection.pk)  # noqa: TRY400 - no texts
+        message = "Something in Patient Passport failed. The worker's log names it; please report it."
+        inspections.fail(inspection=inspection, error_kind="internal", message=message, now=timezone.now())
+        return {}
+    if inspections.keep(inspection=inspection, part=part, now=timezone.now()):
+        queue.send_inspection(inspection)
+    return {"n_done": part.n_done, "n_all": part.n_all, "n_source_rows": part.n_source_rows}
 
 
 def _budget(run: SyncRun) -> float:
