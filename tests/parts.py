@@ -56,6 +56,12 @@ def mongodb() -> Path | None:
     return find_mongod()
 
 
+def fhir_validator() -> Path | None:
+    from tests.fhir.validator import find_validator  # installs it once
+
+    return find_validator()
+
+
 PARTS = {
     "mariadb": Part(find=lambda: program("mariadbd"), remedy="apt-get install mariadb-server-core mariadb-client-core"),
     "chromium": Part(
@@ -67,6 +73,7 @@ PARTS = {
         find=mongodb,
         remedy="set MONGOD to a mongod, or let pip install the imitation named in tests/stores/mongodb.py",
     ),
+    "fhir-validator": Part(find=fhir_validator, remedy="install node and npm, and let npm reach its registry once"),
     "msgfmt": Part(find=lambda: program("msgfmt"), remedy="apt-get install gettext"),
     "git": Part(find=lambda: program("git") if (ROOT / ".git").exists() else None, remedy="run from a git clone"),
     "openmrs dumps": Part(find=dumps, remedy="set OPENMRS_DUMPS to the folder that holds demo/ and schema/"),

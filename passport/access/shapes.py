@@ -37,6 +37,7 @@ class Action(StrEnum):
     RECORDS = "records_read"
     VISITS = "visits_read"
     RECORD = "record_read"
+    FHIR = "fhir_exported"
     PROFILE = "profile_read"
     WHO_LOOKED = "who_looked_read"
     PERMISSIONS = "permissions_read"

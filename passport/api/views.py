@@ -118,7 +118,7 @@ class PatientRecords(APIView):
     def get(self, request: Request, national_id: str) -> Response:
         now = timezone.now()
         opened = access.open_record(
-            user=_caller(request), national_id=national_id, action=Action.RECORDS, now=now, via="api"
+            user=caller(request), national_id=national_id, action=Action.RECORDS, now=now, via="api"
         )
         return _records(request, opened)
 
@@ -130,7 +130,7 @@ class OwnRecords(APIView):
         parameters=FILTERS, responses={200: RecordPageSerializer, **OWN_PROBLEMS}, operation_id="own_records"
     )
     def get(self, request: Request) -> Response:
-        return _records(request, _open_own(request, Action.RECORDS))
+        return _records(request, open_own(request, Action.RECORDS))
 
 
 class OwnProfile(APIView):
@@ -138,7 +138,7 @@ class OwnProfile(APIView):
 
     @extend_schema(responses={200: ProfileSerializer, **OWN_PROBLEMS}, operation_id="own_profile")
     def get(self, request: Request) -> Response:
-        patient, user = _open_own(request, Action.PROFILE).patient, _caller(request)
+        patient, user = open_own(request, Action.PROFILE).patient, caller(request)
         body = {
             "id": patient.pk,
             "username": user.get_username(),
@@ -159,7 +159,7 @@ class OwnAccess(APIView):
 
     @extend_schema(parameters=[CURSOR], responses={200: LooksPageSerializer, **OWN_PROBLEMS}, operation_id="own_access")
     def get(self, request: Request) -> Response:
-        opened = _open_own(request, Action.WHO_LOOKED)
+        opened = open_own(request, Action.WHO_LOOKED)
         page = history.looks_page(patient=opened.patient, cursor=request.query_params.get("cursor"))
         return Response(LooksPageSerializer(page).data)
 
@@ -177,11 +177,11 @@ def _records(request: Request, opened: Opened) -> Response:
     return Response(RecordPageSerializer({"results": page.results, "next": page.next, "freshness": fresh}).data)
 
 
-def _open_own(request: Request, action: Action) -> Opened:
-    return access.open_own_record(user=_caller(request), action=action, now=timezone.now(), via="api")
+def open_own(request: Request, action: Action) -> Opened:
+    return access.open_own_record(user=caller(request), action=action, now=timezone.now(), via="api")
 
 
-def _caller(request: Request) -> User:
+def caller(request: Request) -> User:
     """Who calls; the permission has seen to it that it is a login of ours."""
     return cast("User", request.user)
 

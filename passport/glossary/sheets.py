@@ -48,8 +48,9 @@ def import_sheet(text: str, *, actor: User | None, now: dt.datetime) -> Imported
 
     Lines that say what is so already change nothing, so the same file twice changes nothing the second time.
     """
-    current, refused, changes = _all(), [], {}
-    n_unchanged = 0
+    current, n_unchanged = _all(), 0
+    refused: list[LineRefused] = []
+    changes: dict[tuple[str, str], Plain] = {}
     for number, line in _lines(text):
         if isinstance(line, str):
             refused.append(LineRefused(line=number, message=line))

@@ -7,6 +7,7 @@ links      Link (this person at this hospital is that patient), LinkDecision (wh
 record     Record: one line of a history. May live in MongoDB: no foreign key, no join
 logins     Entry (one login), Attempts (failures counted), ContactChange
 standing   Consent, Merge, OneTimeCode: what was agreed, joined, handed out at the desk
+concepts   SourceConcept: the codes that a hospital maps a concept to
 glossary   GlossaryTerm: plain words for a concept
 audit      AuditEvent, AuditHead: the hash chain
 """
@@ -14,6 +15,7 @@ audit      AuditEvent, AuditHead: the hash chain
 from passport.models.access import AccessGrant, EmergencyAccess, Hide, Proxy, SensitiveConcept
 from passport.models.accounts import Doctor, User
 from passport.models.audit import AuditEvent, AuditHead
+from passport.models.concepts import SourceConcept
 from passport.models.glossary import GlossaryTerm
 from passport.models.links import Link, LinkDecision
 from passport.models.logins import Attempts, ContactChange, Entry
@@ -44,6 +46,7 @@ __all__ = [
     "Proxy",
     "Record",
     "SensitiveConcept",
+    "SourceConcept",
     "User",
     "record_key",
 ]
