@@ -19,7 +19,10 @@ class MarkedForm(forms.Form):
         super().full_clean()
         for name in self.errors:
             if name in self.fields:
-                self.fields[name].widget.attrs |= {"aria-invalid": "true", "aria-describedby": f"id_{name}_errors"}
+                self.fields[name].widget.attrs |= {
+                    "aria-invalid": "true",
+                    "aria-describedby": f"{self[name].id_for_label}_errors",
+                }
 
 
 class LoginForm(MarkedForm):

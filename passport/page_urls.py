@@ -8,7 +8,7 @@ from collections.abc import Callable
 from django.http import HttpResponseBase
 from django.urls import URLPattern, path
 
-from passport.views import language, login, patients, record
+from passport.views import emergency, hidden, language, login, patients, permissions, record
 
 
 def _both(route: str, view: Callable[..., HttpResponseBase], name: str) -> list[URLPattern]:
@@ -26,9 +26,23 @@ urlpatterns = [
     *_both("records/<str:key>", record.own_record, "own_record"),
     *_both("who-looked", record.who_looked, "who_looked"),
     *_both("changed", record.own_version, "own_version"),
+    *_both("permissions", permissions.permissions, "permissions"),
+    *_both("permissions/let-in", permissions.let_in, "let_in"),
+    *_both("permissions/let-in/<uuid:grant_id>/end", permissions.end_grant, "end_grant"),
+    *_both("permissions/invite", permissions.invite, "invite"),
+    *_both("permissions/carers/<uuid:proxy_id>", permissions.choose_sensitive, "choose_sensitive"),
+    *_both("permissions/carers/<uuid:proxy_id>/end", permissions.end_proxy, "end_proxy"),
+    *_both("permissions/emergencies/<uuid:emergency_id>/seen", permissions.emergency_seen, "emergency_seen"),
+    *_both("hidden", hidden.hidden, "hidden"),
+    *_both("hidden/<uuid:hide_id>/end", hidden.show_again, "show_again"),
+    *_both("people", permissions.people, "people"),
+    *_both("emergency", emergency.emergency, "emergency"),
+    *_both("emergency/<uuid:emergency_id>", emergency.emergency_opened, "emergency_opened"),
+    *_both("emergency/<uuid:emergency_id>/record", emergency.emergency_record, "emergency_record"),
     *_both("patients", patients.find_patient, "find_patient"),
     *_both("patients/<uuid:patient_id>", record.patient_overview, "patient_overview"),
     *_both("patients/<uuid:patient_id>/history", record.patient_history, "patient_history"),
     *_both("patients/<uuid:patient_id>/records/<str:key>", record.patient_record, "patient_record"),
+    *_both("patients/<uuid:patient_id>/emergency", emergency.patient_emergency, "patient_emergency"),
     *_both("patients/<uuid:patient_id>/changed", record.patient_version, "patient_version"),
 ]

@@ -230,9 +230,9 @@ def _keys_left_out(scope: Scope, records: QuerySet[Record]) -> list[str]:
     the heading of its encounter and visit: "Result: positive" and "HIV clinic" say the same as the entry.
     """
     if scope.left_out.sets:
-        rows = [_Row(*row) for row in records.values_list(*_NAMES, "details")]
+        rows = [_Row._make(row) for row in records.values_list(*_NAMES, "details")]
     else:
-        rows = [_Row(*row, {}) for row in records.values_list(*_NAMES)]
+        rows = [_Row._make((*row, {})) for row in records.values_list(*_NAMES)]
     gone = {row.key for row in rows if scope.leaves_out(row)}
     if scope.left_out.sets:
         gone |= _around_sensitive(scope, rows)

@@ -17,7 +17,7 @@ subquery, no queryset inside `__in`. Each function makes the same number of quer
 from passport.history.filters import parse_filters
 from passport.history.fresh import freshness
 from passport.history.looks import looks_page
-from passport.history.records import match_rules, record_detail, records_page, version
+from passport.history.records import match_rules, named_records, record_detail, records_page, version
 from passport.history.shapes import (
     LONGEST_PAGE,
     LONGEST_SEARCH,
@@ -74,6 +74,7 @@ __all__ = [
     "freshness",
     "looks_page",
     "match_rules",
+    "named_records",
     "overview",
     "parse_filters",
     "record_detail",

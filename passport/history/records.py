@@ -1,13 +1,13 @@
 """The history as one list, and one record with its surroundings."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from django.db.models import Count, Max, Q, QuerySet
 
 from passport.access.scope import Scope, visible, visible_links
 from passport.history.cursors import RECORD_KEY, cursor_at, position_of
-from passport.history.shapes import LONGEST_PAGE, PAGE, Filters, RecordDetail, RecordsPage, Status
+from passport.history.shapes import LONGEST_PAGE, PAGE, Filters, RecordDetail, RecordsPage, RecordView, Status
 from passport.history.shown import filtered, views_of
 from passport.history.words import holds, words_of
 from passport.models import Record
@@ -49,6 +49,18 @@ def record_detail(*, scope: Scope, key: str) -> RecordDetail | None:
         qualifiers=[views.pop(id_) for id_ in [v.id for v in views.values() if v.part_of == key]],
         group=list(views.values()),
     )
+
+
+def named_records(*, scope: Scope, rows: Collection[tuple[str, str]]) -> dict[tuple[str, str], list[RecordView]]:
+    """The records of these source rows, by `row_name`: several where a cloned database has the row too."""
+    if not rows:
+        return {}
+    seen = visible(scope)
+    uuids = sorted({uuid for _table, uuid in rows})
+    found: dict[tuple[str, str], list[RecordView]] = {}
+    for record in seen.records.filter(source_uuid__in=uuids).order_by("key"):
+        found.setdefault((record.table, record.source_uuid), []).extend(views_of([record], seen))
+    return found
 
 
 def version(*, scope: Scope) -> str:

@@ -64,7 +64,9 @@ class Proxy(models.Model):
     named = models.CharField(max_length=100, blank=True, help_text="What the patient calls this person.")
     reason = models.CharField(max_length=500, blank=True, help_text="Why an admin made it.")
     sensitive = models.JSONField(default=list, blank=True, help_text="Sensitive sets that the patient lets them see.")
-    code_hash = models.CharField(max_length=64, blank=True, db_index=True, help_text="SHA-256 of the code that is still to be used.")
+    code_hash = models.CharField(
+        max_length=64, blank=True, db_index=True, help_text="SHA-256 of the code that is still to be used."
+    )
     code_ends_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey("passport.User", null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField()

@@ -81,6 +81,7 @@ class Line:
     is_withdrawn: bool
     withdrawn_words: str
     when: str
+    is_hidden: bool = False  # kept from doctors and carers; whoever reads this sees it all the same
 
 
 def line(
@@ -113,6 +114,7 @@ def line(
         is_withdrawn=is_withdrawn,
         withdrawn_words=words.withdrawn(record.withdrawn_reason) if is_withdrawn else "",
         when=short_day(record.date),
+        is_hidden=record.is_hidden,
     )
 
 

@@ -25,7 +25,7 @@ def find_patient(request: HttpRequest, account: User) -> HttpResponse:
     if not (account.is_doctor or account.is_admin):
         return render(request, "passport/refused.html", {"own_home": True}, status=403)
     form = FindPatientForm(request.POST if request.method == "POST" else None)
-    refusal, status = "", 200
+    refusal, status, may_break_glass = "", 200, False
     if form.is_bound and form.is_valid():
         if _asks_too_often(account):
             refusal, status = _("You have searched very often. Wait ten minutes, then go on."), 429
@@ -38,17 +38,18 @@ def find_patient(request: HttpRequest, account: User) -> HttpResponse:
                     now=timezone.now(),
                 )
             except access.NotAllowed:
-                refusal, status = _not_opened(), 403
+                refusal, status, may_break_glass = _not_opened(), 403, account.is_doctor
             else:
                 return HttpResponseRedirect(reverse("patient_overview", args=[opened.patient.pk]))
-    return render(request, "passport/find_patient.html", {"form": form, "refusal": refusal}, status=status)
+    context = {"form": form, "refusal": refusal, "may_break_glass": may_break_glass}
+    return render(request, "passport/find_patient.html", context, status=status)
 
 
 def _not_opened() -> str:
     # One sentence for an unknown number and for a missing right: the page must not tell who holds a passport.
     return _(
         "No record can be opened with this number. Check it; if it is right, nobody holds a passport under it, "
-        "or the patient has no entry from your hospital and has not let you in."
+        "or the patient has no recent entry from your hospital and has not let you in."
     )
 
 

@@ -14,12 +14,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from passport import access, history
-from passport.access import Action, Basis, Opened, Scope
+from passport.access import Action, Basis, Opened, Scope, emergencies, proxies
+from passport.access.shapes import PROXIES
 from passport.forms import CATEGORY_NAMES, HistoryFilterForm
 from passport.history import Filters, Freshness
 from passport.models import User
 from passport.models.record import Category
-from passport.views import lines, words
+from passport.views import lines, permission_words, words
 from passport.views.lines import Pages
 from passport.views.session import account_of, logged_in
 
@@ -77,11 +78,17 @@ def _open(account: User, *, patient_id: UUID | None, action: Action, now: dt.dat
     return access.open_record(user=account, patient_id=patient_id, action=action, now=now)
 
 
-def _refused(request: HttpRequest, *, patient_id: UUID | None) -> HttpResponse:
-    return render(request, "passport/refused.html", {"no_passport": patient_id is None}, status=403)
+def refused(request: HttpRequest, account: User, *, patient_id: UUID | None) -> HttpResponse:
+    """The same page for a record that is not there and for one without the right, with the ways on that there are."""
+    context = {
+        "no_passport": patient_id is None,
+        "patient_id": patient_id,
+        "reads_for_others": bool(proxies.people_of(account, now=timezone.now())),
+    }
+    return render(request, "passport/refused.html", context, status=403)
 
 
-def _frame(opened: Opened, pages: Pages, *, tab: str, now: dt.datetime) -> dict[str, Any]:
+def frame(opened: Opened, pages: Pages, *, tab: str, now: dt.datetime) -> dict[str, Any]:
     """What every page of a record shows around its content."""
     patient = opened.patient
     return {
@@ -89,6 +96,9 @@ def _frame(opened: Opened, pages: Pages, *, tab: str, now: dt.datetime) -> dict[
         "holder_sex": words.SEXES.get(patient.sex, ""),
         "basis": opened.basis,
         "basis_words": words.BASES_TO_DOCTOR[opened.basis],
+        "is_proxy": opened.basis in PROXIES,
+        "is_partial": opened.scope.is_partial,
+        "emergency_until": words.local(opened.until) if opened.until else None,
         "pages": pages,
         "tab": tab,
         "today": words.local(now).date(),
@@ -105,10 +115,10 @@ def _overview(request: HttpRequest, account: User, *, patient_id: UUID | None) -
     try:
         opened = _open(account, patient_id=patient_id, action=Action.OVERVIEW, now=now)
     except access.NotAllowed:
-        return _refused(request, patient_id=patient_id)
+        return refused(request, account, patient_id=patient_id)
     pages = Pages(patient_id=patient_id)
     found = history.overview(scope=opened.scope, now=now)
-    context = _frame(opened, pages, tab="overview", now=now) | _freshness_words(found.freshness, now=now)
+    context = frame(opened, pages, tab="overview", now=now) | _freshness_words(found.freshness, now=now)
     context |= {
         "allergies": [lines.line(each, pages=pages, with_day=True, with_hospital=True) for each in found.allergies],
         "conditions": lines.stated(found.conditions, pages=pages),
@@ -116,9 +126,17 @@ def _overview(request: HttpRequest, account: User, *, patient_id: UUID | None) -
         "results": [lines.line(each, pages=pages, with_day=True, with_hospital=True) for each in found.latest_results],
         "vitals": [lines.line(each, pages=pages) for each in lines.vitals_in_order(found.latest_vitals)],
         "may_hold_more": words.names(list(found.may_hold_more)),
+        "unseen": _unseen(opened, now=now),
         "version": history.version(scope=opened.scope),
     }
     return render(request, "passport/overview.html", context)
+
+
+def _unseen(opened: Opened, *, now: dt.datetime) -> list[permission_words.EmergencyLine]:
+    """Emergencies that the patient has not read about yet; told to the patient alone."""
+    if opened.basis != Basis.ONESELF:
+        return []
+    return [permission_words.emergency_line(each, now=now) for each in emergencies.unseen_by(opened.patient)]
 
 
 def _history(request: HttpRequest, account: User, *, patient_id: UUID | None) -> HttpResponse:
@@ -126,12 +144,12 @@ def _history(request: HttpRequest, account: User, *, patient_id: UUID | None) ->
     try:
         opened = _open(account, patient_id=patient_id, action=Action.VISITS, now=now)
     except access.NotAllowed:
-        return _refused(request, patient_id=patient_id)
+        return refused(request, account, patient_id=patient_id)
     pages = Pages(patient_id=patient_id)
     fresh = history.freshness(scope=opened.scope, now=now)
     hospitals = [(each.hospital, each.hospital_name) for each in fresh]
     form = HistoryFilterForm(request.GET, hospitals=hospitals)
-    context = _frame(opened, pages, tab="history", now=now) | _freshness_words(fresh, now=now)
+    context = frame(opened, pages, tab="history", now=now) | _freshness_words(fresh, now=now)
     context |= {"form": form, "version": history.version(scope=opened.scope)}
     context |= _visits(request, opened.scope, form, pages=pages)
     return render(request, "passport/history.html", context, status=400 if context["problem"] else 200)
@@ -172,9 +190,9 @@ def _record(request: HttpRequest, account: User, *, key: str, patient_id: UUID |
     try:
         opened = _open(account, patient_id=patient_id, action=Action.RECORD, now=now)
     except access.NotAllowed:
-        return _refused(request, patient_id=patient_id)
+        return refused(request, account, patient_id=patient_id)
     pages = Pages(patient_id=patient_id)
-    context = _frame(opened, pages, tab="history", now=now)
+    context = frame(opened, pages, tab="history", now=now)
     found = history.record_detail(scope=opened.scope, key=key)
     if found is None:
         return render(request, "passport/record_missing.html", context, status=404)
@@ -193,6 +211,7 @@ def _record(request: HttpRequest, account: User, *, key: str, patient_id: UUID |
         "received": words.when(record.received_at, now=now),
         "group": [lines.line(each, pages=pages) for each in found.group],
         "qualified": lines.line(found.qualified, pages=pages) if found.qualified else None,
+        "sensitive": permission_words.set_names(record.sensitive),
     }
     return render(request, "passport/record.html", context)
 
@@ -210,9 +229,9 @@ def who_looked(request: HttpRequest, account: User) -> HttpResponse:
     try:
         opened = access.open_own_record(user=account, action=Action.WHO_LOOKED, now=now)
     except access.NotAllowed:
-        return _refused(request, patient_id=None)
+        return refused(request, account, patient_id=None)
     pages = Pages()
-    context = _frame(opened, pages, tab="who_looked", now=now)
+    context = frame(opened, pages, tab="who_looked", now=now)
     cursor = request.GET.get("cursor") or None
     try:
         page = history.looks_page(patient=opened.patient, cursor=cursor)
