@@ -8,7 +8,7 @@ from collections.abc import Callable
 from django.http import HttpResponseBase
 from django.urls import URLPattern, path
 
-from passport.views import emergency, hidden, language, login, patients, permissions, record
+from passport.views import account, claim, emergency, hidden, language, login, patients, permissions, record
 
 
 def _both(route: str, view: Callable[..., HttpResponseBase], name: str) -> list[URLPattern]:
@@ -21,6 +21,19 @@ urlpatterns = [
     *_both("log-in/set-up", login.enrol, "log_in_enrol"),
     *_both("log-out", login.log_out, "log_out"),
     *_both("logged-out", login.logged_out, "logged_out"),
+    *_both("claim", claim.claim, "claim"),
+    *_both("claim/password", claim.claim_password, "claim_password"),
+    *_both("forgotten", claim.forgotten, "forgotten"),
+    *_both("reset", claim.reset_password, "reset_password"),
+    *_both("reset/<uuid:account_id>/<str:token>", claim.reset_link, "reset_link"),
+    *_both("account", account.account, "account"),
+    *_both("account/password", account.change_password, "account_password"),
+    *_both("account/codes", account.set_up_codes, "account_codes"),
+    *_both("account/codes/renew", account.renew_codes, "account_codes_renew"),
+    *_both("account/logins", account.logins, "account_logins"),
+    *_both("account/contact", account.contact, "account_contact"),
+    *_both("account/address/<str:secret>", account.prove_address, "account_address"),
+    *_both("account/consent", account.consent, "account_consent"),
     *_both("language", language.choose_language, "choose_language"),
     *_both("history", record.own_history, "own_history"),
     *_both("records/<str:key>", record.own_record, "own_record"),

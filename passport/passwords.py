@@ -95,7 +95,7 @@ def _is_a_sequence(password: str) -> bool:
 
 def _is_only_this(plain: str, known: str) -> bool:
     """Whether little more than the known thing is there."""
-    return len(known) >= 4 and known in plain and len(plain) - len(known) < 4
+    return len(known) >= 4 and known in plain and len(plain) - len(known) <= 4
 
 
 def _known_of(user: Any) -> Iterator[str]:

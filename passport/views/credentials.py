@@ -89,6 +89,27 @@ def check_password(*, typed_name: str, password: str, who: Visitor, now: datetim
     return account
 
 
+def confirm_password(*, account: User, password: str, address: str, now: datetime) -> None:
+    """The password once more, from somebody who is logged in. Raises TooManyAttempts, LoginRefused."""
+    who = visitor(typed_name=account.username, address=address)
+    limits = [*who.limits, _account_limit(account, who)]
+    if not attempts.take(limits, now=now):
+        audit.record_event(action="password_not_confirmed", actor=account, now=now, basis="throttled")
+        raise TooManyAttempts
+    if not account.check_password(password):
+        audit.record_event(action="password_not_confirmed", actor=account, now=now, basis="password")
+        raise LoginRefused
+    attempts.give_back(limits)
+
+
+def reset_limits(who: Visitor) -> Sequence[attempts.Limit]:
+    """So often may somebody say that they forgot this password, and so often from one address."""
+    return (
+        attempts.Limit(key=f"reset-{who.name_key}"[:64], most=3, window=timedelta(hours=1)),
+        attempts.Limit(key=f"reset-{who.address_key}"[:64], most=20, window=timedelta(hours=1)),
+    )
+
+
 def account_of_name(typed_name: str) -> User | None:
     """By username or by National ID. Having found an account is no right to it."""
     by_name = User.objects.filter(username=typed_name.strip()).first()
@@ -148,6 +169,7 @@ def finish_enrolment(*, device: TOTPDevice, account: User, code: str, who: Visit
         if mine is not None and mine.verify_token(code):
             mine.confirmed = True
             mine.save(update_fields=["confirmed"])
+            TOTPDevice.objects.filter(user=account).exclude(pk=mine.pk).delete()  # one phone: the new one
             codes = make_recovery_codes(account)
             audit.record_event(action="code_enrolled", actor=account, now=now)
     if not codes:
@@ -163,6 +185,18 @@ def make_recovery_codes(account: User) -> list[str]:
     spare = StaticDevice.objects.create(user=account, name="recovery codes")
     codes = [StaticToken.random_token() for _ in range(N_RECOVERY_CODES)]
     StaticToken.objects.bulk_create([StaticToken(device=spare, token=code) for code in codes])
+    return codes
+
+
+def n_recovery_codes(account: User) -> int:
+    """How many are left."""
+    return StaticToken.objects.filter(device__user=account).count()
+
+
+def renew_recovery_codes(*, account: User, now: datetime) -> list[str]:
+    with transaction.atomic():
+        codes = make_recovery_codes(account)
+        audit.record_event(action="recovery_codes_renewed", actor=account, now=now)
     return codes
 
 

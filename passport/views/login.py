@@ -52,10 +52,14 @@ def _log_in(request: HttpRequest) -> HttpResponse:
             typed_name=typed, password=form.cleaned_data["password"], who=who, now=timezone.now()
         )
     except credentials.TooManyAttempts:
-        return _door(request, form, refusal=_too_many(), status=429)
+        return _door(request, form, refusal=too_many(), status=429)
     except credentials.LoginRefused:
         return _door(request, form, refusal=_("This name and password do not fit together. Check both and try again."))
-    back = _safe_next(request, form.cleaned_data["next"])
+    return go_on(request, account, who, _safe_next(request, form.cleaned_data["next"]))
+
+
+def go_on(request: HttpRequest, account: User, who: credentials.Visitor, back: str) -> HttpResponse:
+    """After the password, or what stands for it: ask for the code where one is due, else come in."""
     if credentials.has_device(account):
         return _ask_more(request, account, who, back, step="log_in_code")
     if credentials.must_have_code(account):
@@ -68,7 +72,7 @@ def _door(request: HttpRequest, form: LoginForm, *, refusal: str, status: int = 
     return render(request, "passport/login.html", {"form": form, "refusal": refusal}, status=status)
 
 
-def _too_many() -> str:
+def too_many() -> str:
     return _("There were too many failed attempts. Wait a quarter of an hour, then try again.")
 
 
@@ -125,7 +129,7 @@ def code(request: HttpRequest) -> HttpResponse:
                 account=account, code=form.cleaned_data["code"], who=who, now=timezone.now()
             )
         except credentials.LoginRefused as refused:
-            refusal = _wrong_code(refused)
+            refusal = wrong_code(refused)
         else:
             return _enter(request, account, who, back, device=device)
     return render(request, "passport/code.html", {"form": form, "refusal": refusal})
@@ -147,7 +151,7 @@ def enrol(request: HttpRequest) -> HttpResponse:
                 device=device, account=account, code=form.cleaned_data["code"], who=who, now=timezone.now()
             )
         except credentials.LoginRefused as refused:
-            refusal = _wrong_code(refused)
+            refusal = wrong_code(refused)
         else:
             _enter(request, account, who, back, device=device)
             target = back or _first_page(account)
@@ -156,19 +160,19 @@ def enrol(request: HttpRequest) -> HttpResponse:
         "form": form,
         "refusal": refusal,
         "qr": segno.make(device.config_url, error="m").svg_data_uri(border=1),
-        "secret": _in_fours(device.config_url),
+        "secret": in_fours(device.config_url),
     }
     return render(request, "passport/enrol.html", context)
 
 
-def _in_fours(config_url: str) -> str:
+def in_fours(config_url: str) -> str:
     secret = config_url.split("secret=", 1)[1].split("&", 1)[0]
     return " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))
 
 
-def _wrong_code(refused: credentials.LoginRefused) -> str:
+def wrong_code(refused: credentials.LoginRefused) -> str:
     if isinstance(refused, credentials.TooManyAttempts):
-        return _too_many()
+        return too_many()
     return _("This code is not right, or it is too old. Wait for the next one and type it again.")
 
 
@@ -181,7 +185,15 @@ def _enter(
     if device is not None:
         otp_login(request, device)
     request.session[ENTERED] = True
-    request.session.save()  # now it has the key under which it can be ended
+    begin_entry(request, account)
+    credentials.forget_failures(who, account)
+    audit.record_event(action="login", actor=account, now=timezone.now(), basis="code" if device else "password")
+    return HttpResponseRedirect(back or _first_page(account))
+
+
+def begin_entry(request: HttpRequest, account: User) -> None:
+    """Put this session on the list of the account's logins, under the key by which it can be ended."""
+    request.session.save()  # now it has one
     now = timezone.now()
     entry = entries.begin(
         user=account,
@@ -192,9 +204,6 @@ def _enter(
     )
     request.session[entries.ENTRY] = str(entry.pk)
     request.session[entries.SEEN_AT] = now.timestamp()
-    credentials.forget_failures(who, account)
-    audit.record_event(action="login", actor=account, now=now, basis="code" if device else "password")
-    return HttpResponseRedirect(back or _first_page(account))
 
 
 @require_POST

@@ -107,6 +107,19 @@ EXPECTED = {
     "log_out": (405, 405, 405, 405, 405),
     "logged_out": (200, 200, 200, 200, 200),
     "choose_language": (405, 405, 405, 405, 405),
+    "claim": (200, 200, 200, 200, 200),
+    "claim_password": (302, 302, 302, 302, 302),
+    "forgotten": (200, 200, 200, 200, 200),
+    "reset_link": (302, 302, 302, 302, 302),
+    "reset_password": (410, 410, 410, 410, 410),
+    "account": (200, 200, 200, 200, 200),
+    "account_password": (200, 200, 200, 200, 200),
+    "account_codes": (200, 200, 200, 200, 200),
+    "account_codes_renew": (404, 404, 404, 404, 404),
+    "account_logins": (200, 200, 200, 200, 200),
+    "account_contact": (200, 200, 200, 200, 200),
+    "account_address": (302, 302, 302, 302, 302),
+    "account_consent": (405, 405, 405, 405, 405),
     "own_history": (200, 200, 403, 403, 403),
     "own_record": (200, 404, 403, 403, 403),
     "who_looked": (200, 200, 403, 403, 403),
@@ -131,7 +144,7 @@ EXPECTED = {
     "patient_record": (200, 403, 200, 403, 403),
     "patient_version": (200, 403, 200, 403, 403),
 }
-OPEN_TO_ALL = {"home", "logged_out"}
+OPEN_TO_ALL = {"home", "logged_out", "claim", "forgotten"}
 #: What their address names is nobody's here.
 OF_NOBODYS_ID = {
     *("end_grant", "choose_sensitive", "end_proxy", "emergency_seen", "show_again"),
@@ -145,6 +158,10 @@ def address_of(name: str, world: World) -> str:
         args.append(uuid4())
     if name in {"own_record", "patient_record"}:
         args.append(world.key(concept="HbA1c"))
+    if name == "reset_link":
+        args += [world.alice.pk, "token"]
+    if name == "account_address":
+        args.append("secret")
     return reverse(name, args=args)
 
 
@@ -165,6 +182,8 @@ def test_a_stranger_without_a_login_sees_no_record(name: str, world: World) -> N
     answer = Client().get(address_of(name, world))
     if name in OPEN_TO_ALL:
         assert answer.status_code == 200
+    elif name == "reset_password":
+        assert answer.status_code == 410
     elif name.endswith("_version"):
         assert answer.status_code == 403
     else:
