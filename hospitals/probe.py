@@ -7,8 +7,10 @@ only counts.
 
 import contextlib
 import socket
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -48,6 +50,8 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 SLOW_READ = 2.0  # seconds for a thousand rows
 IDENTIFIERS_A_PAGE = 50_000
 TESTS_KEPT = 20  # per hospital
+SECONDS = 20.0  # for one test, and for all tests of one request: the web server and its proxy give up after 30
+AT_ONCE = 8  # hospitals that are tested at the same time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,13 @@ class TypeCount:
     n_parsing: int
 
 
+ODD_ANSWER = "What the server answered cannot be read. Check that host and port are those of the hospital's OpenMRS."
+OVERDUE = (
+    f"The test was not done after {SECONDS:.0f} seconds and was given up. Test this hospital by itself, and look at "
+    "the line and the server's load if it is slow then, too."
+)
+
+
 class _Ended(Exception):
     """A step failed that the rest needs."""
 
@@ -78,6 +89,7 @@ class _Report:
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.types: list[TypeCount] = []
+        self.is_counted = False
 
     def add(self, name: str, message: str, *, result: str = "pass") -> None:
         self.steps.append(Step(name=name, result=result, message=message))
@@ -92,14 +104,20 @@ class _Report:
             # A dropped connection fails everything after it, needed or not.
             if is_needed or isinstance(error, HospitalUnreachable):
                 raise _Ended from None
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
+            # Rows of another shape than any MySQL server sends for these statements.
+            self.add(name, ODD_ANSWER, result="fail")
+            raise _Ended from None
 
     def all_steps(self) -> list[Step]:
+        """In the order of STEPS, those that were not tried included."""
         tried = {step.name for step in self.steps}
-        return self.steps + [
+        not_tried = [
             Step(name=name, result="hint", message="Not tried, because an earlier step failed.")
             for name in STEPS
             if name not in tried
         ]
+        return sorted([*self.steps, *not_tried], key=lambda step: STEPS.index(step.name))
 
 
 def test_connection(  # it tests, and is no test
@@ -110,12 +128,62 @@ def test_connection(  # it tests, and is no test
 ) -> ConnectionTest:
     """Run the steps, store and return them. On success a draft is *tested*. Never raises for what the hospital does.
 
-    `steps` are dicts of Step, `identifier_types` dicts of TypeCount. Takes up to SOURCE_READ_TIMEOUT a step.
+    `steps` are dicts of Step, `identifier_types` dicts of TypeCount. Takes about SECONDS at most.
     """
+    report = _examine(hospital, now=now, end_by=time.monotonic() + SECONDS)
+    return _store(report, hospital=hospital, now=now, actor=actor)
+
+
+test_connection.__test__ = False  # type: ignore[attr-defined]  # pytest takes it for a test where it is imported
+
+
+def test_connections(
+    *,
+    hospitals: Sequence[Hospital],
+    now: datetime,
+    actor: User | None = None,  # noqa: PT028
+) -> list[ConnectionTest]:
+    """The same for many, some at a time, in SECONDS for all of them together: dead ones do not add up.
+
+    In the hospitals' order. One whose turn did not come, or that was not done in time, failed at its first step.
+    """
+    end_by = time.monotonic() + SECONDS
+    pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="probe")
+    try:
+        under_way = [pool.submit(_examine, hospital, now=now, end_by=end_by) for hospital in hospitals]
+        done, _late = wait(under_way, timeout=max(0.0, end_by - time.monotonic()))
+        reports = [future.result() if future in done else _overdue() for future in under_way]
+    finally:
+        # Whoever is late ends by itself: each connection is cut at `end_by`.
+        pool.shutdown(wait=False, cancel_futures=True)
+    return [
+        _store(report, hospital=hospital, now=now, actor=actor)
+        for hospital, report in zip(hospitals, reports, strict=True)
+    ]
+
+
+test_connections.__test__ = False  # type: ignore[attr-defined]
+
+
+def _overdue() -> _Report:
+    report = _Report()
+    report.add("name", OVERDUE, result="fail")
+    return report
+
+
+def _examine(hospital: Hospital, *, now: datetime, end_by: float) -> _Report:
+    """Everything that asks the hospital, and nothing that asks our own database: this runs in threads."""
     report = _Report()
     with contextlib.suppress(_Ended):
         _reach(report, hospital)
-        _look(report, hospital, now)
+        _look(report, hospital, now=now, end_by=end_by)
+    return report
+
+
+def _store(report: _Report, *, hospital: Hospital, now: datetime, actor: User | None) -> ConnectionTest:
+    if report.is_counted:
+        with contextlib.suppress(_Ended), report.step("identifier_types", is_needed=False):
+            _identifier_types(report, hospital)
     steps = report.all_steps()
     is_ok = all(step.result != "fail" for step in steps)
     with transaction.atomic():
@@ -141,9 +209,6 @@ def test_connection(  # it tests, and is no test
     return test
 
 
-test_connection.__test__ = False  # type: ignore[attr-defined]  # pytest takes it for a test where it is imported
-
-
 def _reach(report: _Report, hospital: Hospital) -> None:
     with report.step("name"):
         addresses = resolve(hospital.host, hospital.port)
@@ -166,8 +231,8 @@ def _connect(addresses: list[str], port: int) -> None:
     )
 
 
-def _look(report: _Report, hospital: Hospital, now: datetime) -> None:
-    with _login(report, hospital) as source:
+def _look(report: _Report, hospital: Hospital, *, now: datetime, end_by: float) -> None:
+    with _login(report, hospital, end_by=end_by) as source:
         with report.step("grants"):
             _grants(report, source)
         with report.step("openmrs"):
@@ -175,18 +240,19 @@ def _look(report: _Report, hospital: Hospital, now: datetime) -> None:
         with report.step("clock", is_needed=False):
             _clock(report, source, hospital=hospital, now=now)
         with report.step("identifier_types", is_needed=False):
-            _identifier_types(report, source, hospital)
+            report.types = count_identifier_types(source)
+            report.is_counted = True
         with report.step("timed_read", is_needed=False):
             _timed_read(report, source)
 
 
 @contextlib.contextmanager
-def _login(report: _Report, hospital: Hospital) -> Iterator[Source]:
+def _login(report: _Report, hospital: Hospital, *, end_by: float) -> Iterator[Source]:
     """Both `tls` and `login`: the driver does them in one go."""
     plain = hospital.tls_mode == TlsMode.NONE
     with contextlib.ExitStack() as stack:
         try:
-            source = stack.enter_context(open_hospital(hospital))
+            source = stack.enter_context(open_hospital(hospital, end_by=end_by))
         except TlsRefused as error:
             report.add("tls", str(error), result="fail")
             raise _Ended from None
@@ -259,8 +325,8 @@ def _clock(report: _Report, source: Source, *, hospital: Hospital, now: datetime
     report.add("clock", message, result="hint")
 
 
-def _identifier_types(report: _Report, source: Source, hospital: Hospital) -> None:
-    report.types = count_identifier_types(source)
+def _identifier_types(report: _Report, hospital: Hospital) -> None:
+    """Which of the types that were counted are chosen; names that are found now are remembered by their uuid."""
     resolved = resolve_identifier_types(hospital=hospital, types=report.types)
     chosen = [one for one in report.types if one.uuid in resolved.uuids]
     n_parsing = sum(one.n_parsing for one in chosen)
@@ -280,6 +346,8 @@ def count_identifier_types(source: Source) -> list[TypeCount]:
     n_parsing: Counter[int] = Counter()
     above = 0
     while page := source.fetch(queries.IDENTIFIERS, [above, IDENTIFIERS_A_PAGE]):
+        if page[-1][0] <= above:
+            raise ValueError("the same page again")  # else a hostile server would have us ask for ever
         above = page[-1][0]
         for _id, type_id, identifier in page:
             n_live[type_id] += 1

@@ -19,8 +19,11 @@ from passport.secrets import SecretUnavailable, check_reference
 _CODE = re.compile(r"[a-z0-9-]{1,50}")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[_-][A-Za-z0-9]{2,8})*")
-# Control characters, and halves of a character, which JSON can hold and no database can store.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+# Control characters; halves of a character, which JSON can hold and no database can store; and what turns the direction
+# of writing or breaks lines unseen: with it one hospital could be shown under the name of another.
+_CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
 _NEVER_IN_PASSWORD = re.compile(r"[\0\ud800-\udfff]")
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _YES = frozenset({"true", "1", "yes", "on"})

@@ -1,5 +1,6 @@
 """/api/openmrs-sync/: start, stop and watch the sync. Admins only, but for sync-patient."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
@@ -13,7 +14,7 @@ from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
-from rest_framework.exceptions import PermissionDenied, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,8 +22,8 @@ from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
 from hospitals import loading
-from hospitals.models import Hospital, HospitalState
-from hospitals.probe import test_connection
+from hospitals.models import ConnectionTest, Hospital, HospitalState
+from hospitals.probe import test_connections
 from openmrs_sync import control, overview, queue, receipts
 from openmrs_sync.api import patient_refresh
 from openmrs_sync.api.permissions import IsAdmin, IsDoctorOrAdmin
@@ -83,7 +84,7 @@ class Initialize(AdminView):
                 loading.LoadResult(position=n, code=h.code, outcome=loading.Outcome.UNCHANGED, hospital_id=h.pk)
                 for n, h in enumerate(known, start=1)
             ]
-        answer = {"hospitals": [tested(result, actor=actor, now=timezone.now()) for result in results]}
+        answer = {"hospitals": tested(results, actor=actor, now=timezone.now())}
         return Response(InitializedSerializer(answer).data)
 
 
@@ -166,7 +167,7 @@ class SyncPatient(APIView):
         record = partial(record_event, actor=user, now=now, patient_id=patient.pk if patient else None)
         if not asked and not user.is_admin:
             record(action="sync_patient_refused", basis="refused")
-            raise PermissionDenied("You may refresh this person from your own hospital only.")
+            raise problems.RefusalRecorded("You may refresh this person from your own hospital only.")
         record(action="sync_patient", basis=basis or "own_hospital")
         answers = patient_refresh.refresh_everywhere(patient=patient, hospitals=asked, now=now)
         if not basis:
@@ -237,6 +238,10 @@ def checked(serializer_class: type[serializers.Serializer[Any]], request: Reques
     if is_filled_form or not isinstance(request.data, dict):
         raise ValidationError("The body must be a JSON object.")
     serializer = serializer_class(data=dict(request.data))
+    if set(request.data) - set(serializer.fields):
+        # Not repeated: it may be anything. A misspelt key that is passed over does something else than was asked for.
+        known = ", ".join(serializer.fields)
+        raise ValidationError(f"The body has a key that is not known here. Known: {known}.")
     serializer.is_valid(raise_exception=True)
     return cast("dict[str, Any]", serializer.validated_data)
 
@@ -273,13 +278,18 @@ def run_url(run: SyncRun) -> str:
     return reverse("openmrs-sync-run", args=[run.pk])
 
 
-def tested(result: loading.LoadResult, *, actor: User, now: datetime) -> dict[str, Any]:
-    """The steps of one hospital's connection test. `settings` comes first: what `load` said of the entry."""
-    refused = result.hospital_id is None
-    said = [{"name": "settings", "result": "fail" if refused else "hint", "message": m} for m in result.messages]
-    if result.hospital_id is None:
+def tested(results: Sequence[loading.LoadResult], *, actor: User, now: datetime) -> list[dict[str, Any]]:
+    """The steps of each hospital's connection test. `settings` comes first: what `load` said of the entry."""
+    loaded = Hospital.objects.in_bulk([result.hospital_id for result in results if result.hospital_id])
+    tests = {test.hospital_id: test for test in test_connections(hospitals=list(loaded.values()), now=now, actor=actor)}
+    return [tested_one(result, test=tests[result.hospital_id] if result.hospital_id else None) for result in results]
+
+
+def tested_one(result: loading.LoadResult, *, test: ConnectionTest | None) -> dict[str, Any]:
+    said_as = "fail" if test is None else "hint"
+    said = [{"name": "settings", "result": said_as, "message": message} for message in result.messages]
+    if test is None:
         return {"code": result.code, "ok": False, "steps": said}
-    test = test_connection(hospital=Hospital.objects.get(pk=result.hospital_id), now=now, actor=actor)
     return {"code": result.code, "ok": test.is_ok, "steps": said + test.steps}
 
 

@@ -35,6 +35,10 @@ class TotpNotEnrolled(exceptions.APIException):
     )
 
 
+class RefusalRecorded(exceptions.PermissionDenied):
+    """A refusal that whoever raises it has written to the audit already."""
+
+
 class OtpRequired(exceptions.AuthenticationFailed):
     default_code = "one-time-code-required"
     default_detail = "This account needs a one-time code. Send it as otp."
@@ -46,10 +50,12 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         field = getattr(error, "field", "cursor")
         error = exceptions.ValidationError({field: [str(error)]})
     elif isinstance(error, NotAllowed):
-        error = exceptions.PermissionDenied(str(error))
+        error = RefusalRecorded(str(error))
     elif isinstance(error, Http404):
         error = exceptions.NotFound(NOT_FOUND)
-    elif isinstance(error, DjangoPermissionDenied | exceptions.PermissionDenied):
+    elif isinstance(error, DjangoPermissionDenied | exceptions.PermissionDenied) and not isinstance(
+        error, RefusalRecorded
+    ):
         _record_refusal(context)
     response = exception_handler(error, context)
     if response is None:

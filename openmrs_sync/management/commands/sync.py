@@ -41,6 +41,8 @@ def named_hospitals(codes: list[str]) -> list[Hospital]:
     """The hospitals with these codes, in this order; all live ones when none is named. Unknown: exit status 2."""
     if not codes:
         return list(Hospital.objects.filter(state=HospitalState.LIVE).order_by("number"))
+    # Bytes that are no UTF-8 come as halves of characters, which neither a database nor a terminal takes.
+    codes = [code.encode(errors="backslashreplace").decode() for code in codes]
     found = Hospital.objects.in_bulk(codes, field_name="code")
     if unknown := [code for code in codes if code not in found]:
         known = ", ".join(Hospital.objects.order_by("code").values_list("code", flat=True)) or "none"
