@@ -54,6 +54,22 @@ class WithoutNationalIds(logging.Filter):
         return True
 
 
+class WithoutRequests(logging.Filter):
+    """For gunicorn's own log, which quotes requests in three places: every one at debug, bad ones, failed ones."""
+
+    QUOTING = ("Invalid request from", "Error handling request", "Exception handling request")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno <= logging.DEBUG:
+            return False
+        said = record.getMessage()
+        if found := next((start for start in self.QUOTING if said.startswith(start)), None):
+            record.msg, record.args = f"{found} [left out]", ()
+        if record.exc_info and record.exc_info[1]:
+            record.exc_text, record.exc_info = frames(record.exc_info[1]), None
+        return True
+
+
 def where(error: BaseException) -> str:
     """An exception as class and line, without its text: that may hold what was in a row."""
     frames = traceback.extract_tb(error.__traceback__)
