@@ -44,7 +44,7 @@ class Read:
 
     batch: SourceBatch
     read_at: datetime
-    #: current records of ours whose rows these persons no longer have: key → person who has the row now; absent: gone
+    #: records of ours whose rows these persons no longer have: key → person who has the row now; absent: gone
     owners: Mapping[str, int]
     lost: Sequence[str]
 
@@ -174,11 +174,15 @@ def _read(session: Session, *, persons: Mapping[int, LinkToWrite], stored: Mappi
         fetch, session.schema, person_ids=list(persons), identifier_type_ids=session.identifier_type_ids
     )
     session.names.prepare(batch)
+    owners: dict[str, int] = {}
     lost: list[str] = []
     if stored:
-        seen = {keys.key(table, row[0]) for table, rows in _tables(batch).items() for row in rows}
-        lost = [key for key, record in stored.items() if record.is_current and key not in seen]
-    owners = _owners(session.source, session, lost) if lost else {}
+        person_of = {link.pk: person_id for person_id, link in persons.items()}
+        here = {keys.key(table, row[0]): row[2] for table, rows in _tables(batch).items() for row in rows}
+        # withdrawn ones too: a voided row may move as well, and what we keep of it must not stay behind
+        lost = [key for key, record in stored.items() if here.get(key) != person_of[record.link_id]]
+        owners = {key: here[key] for key in lost if key in here}
+        owners |= _owners(session.source, session, [key for key in lost if key not in here])
     return Read(batch=batch, read_at=read_at, owners=owners, lost=lost)
 
 
@@ -236,7 +240,7 @@ def _settle_others(
 
 
 def _lose(session: Session, *, read: Read, stored: Mapping[str, StoredRecord], changes: Changes) -> None:
-    """Current records whose rows these persons no longer have: withdrawn when gone, following the row when it moved."""
+    """Records whose rows these persons no longer have: withdrawn when gone, following the row when it moved."""
     rendered_elsewhere = {record.key for record in changes.upserts}
     lost = [key for key in read.lost if key in stored and key not in rendered_elsewhere]
     owners = {read.owners[key] for key in lost if key in read.owners}
@@ -249,8 +253,9 @@ def _lose(session: Session, *, read: Read, stored: Mapping[str, StoredRecord], c
     for key in lost:
         owner = read.owners.get(key)
         if owner is None:
-            changes.withdrawals[key] = "gone"
-            changes.n_gone += 1
+            if stored[key].is_current:
+                changes.withdrawals[key] = "gone"
+                changes.n_gone += 1
         elif owner in linked:
             changes.moves[key] = linked[owner]
         else:

@@ -87,7 +87,7 @@ def value_renderer(context: Context) -> Callable[[ObsRow, str], Value | None]:
     def value_of(row: ObsRow, datatype: str) -> Value | None:
         coded, name_id, drug_id, moment, number, modifier, text, complex_value, boolean = row[9:18]
         if number is not None and datatype == "Numeric":
-            return (modifier.strip() if modifier else "") + number_text(number), number
+            return _measured(number, modifier)
         if text and datatype == "Text":
             return clean(text), None
         if drug_id is not None:
@@ -99,12 +99,17 @@ def value_renderer(context: Context) -> Callable[[ObsRow, str], Value | None]:
         if moment is not None:
             return moment_text(moment, datatype), None
         if number is not None:
-            return number_text(number), number
+            return _measured(number, modifier)
         if text:
             return clean(text), None
         return _boolean_value(context, boolean)
 
     return value_of
+
+
+def _measured(number: float, modifier: str | None) -> Value:
+    """("<5", 5.0): without its modifier a number says something else, whatever the concept's datatype is by now."""
+    return (modifier.strip() if modifier else "") + number_text(number), number
 
 
 def _boolean_value(context: Context, boolean: int | None) -> Value | None:

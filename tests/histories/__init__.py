@@ -1,0 +1,12 @@
+"""Random histories of a hospital and of our side, and what must hold whatever happened.
+
+    derivation   what our live records and links must be: slow, row by row, from the source alone; knows nothing of ours
+    rendering    what one live row says, for the derivation
+    hospital     what people at the hospital do: a verb for each, also in transactions that commit late
+    faults       what befalls a worker in the middle of a run
+    stage        one hospital, one passport, every step, and the comparison of the two
+    machine      the hypothesis state machine that puts the steps together
+    examples     histories that once ended wrong
+
+A history that fails is printed as a list of steps, shortest first, that can be pasted into `examples`.
+"""

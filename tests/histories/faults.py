@@ -1,0 +1,113 @@
+"""What befalls a worker in the middle of a run: at its n-th statement, of our store or of the source.
+
+kill       it is gone: nothing that it has not committed is there, and nothing of it runs any more, no clean-up either
+lose       the source's server drops the connection
+overtake   it sleeps past its lease, and another worker takes over and reads everything
+a step     the hospital edits, or somebody on our side decides, in between
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from django.db import connection
+
+from hospitals.connections import Source
+from tests.integration import world
+
+if TYPE_CHECKING:
+    from tests.histories.stage import Stage
+
+
+class Killed(BaseException):
+    """What a worker that is killed does not survive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`side`: store or source; `n`: before which of its statements; `what`: a word from above, or (step, arguments)."""
+
+    side: str
+    n: int
+    what: Any
+
+
+class _Strike:
+    def __init__(self, stage: "Stage", fault: Fault) -> None:
+        self.stage, self.fault = stage, fault
+        self.left = fault.n
+        self.is_pending = self.is_dead = self.is_striking = False
+        self.depth = len(connection.savepoint_ids)
+
+    def before(self, side: str) -> None:
+        if self.is_striking:
+            return
+        if self.is_dead:
+            raise Killed
+        if side == self.fault.side:
+            self.left -= 1
+            self.is_pending = self.is_pending or self.left == 0
+        if self.is_pending and self.may_strike():
+            self.is_pending, self.is_striking = False, True
+            try:
+                self.strike()
+            finally:
+                self.is_striking = False
+
+    def may_strike(self) -> bool:
+        """Others cannot write to our store while a transaction of ours is open, and not from another thread."""
+        if self.fault.what in ("kill", "lose") or self.is_at_hospital():
+            return True
+        is_main = threading.current_thread() is threading.main_thread()
+        return is_main and len(connection.savepoint_ids) == self.depth
+
+    def is_at_hospital(self) -> bool:
+        """It touches nothing of our store."""
+        return isinstance(self.fault.what, tuple) and self.fault.what[0] == "edit"
+
+    def strike(self) -> None:
+        what = self.fault.what
+        if what == "kill":
+            self.is_dead = True
+            raise Killed
+        if what == "lose":
+            lose_connection(self.stage)
+        elif what == "overtake":
+            self.stage.be_overtaken()
+        else:
+            name, arguments = what
+            getattr(self.stage, name)(*arguments)
+
+
+def lose_connection(stage: "Stage") -> None:
+    server = stage.place.server
+    readers = server.execute("SELECT id FROM information_schema.processlist WHERE user = %s", (world.READER,))
+    for (reader,) in readers:
+        server.execute(f"KILL CONNECTION {reader}")
+
+
+@contextmanager
+def striking(stage: "Stage", fault: Fault | None) -> Iterator[None]:
+    """Within the block the fault strikes once, if it gets so far."""
+    if fault is None:
+        yield
+        return
+    strike, fetch = _Strike(stage, fault), Source.fetch
+
+    def at_source(source: Source, sql: str, params: Any = ()) -> Any:
+        strike.before("source")
+        return fetch(source, sql, params)
+
+    def at_store(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        # a dead worker's transaction is undone by the store
+        if not sql.startswith(("ROLLBACK", "RELEASE")):
+            strike.before("store")
+        return execute(sql, params, many, context)
+
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(Source, "fetch", at_source))
+        stack.enter_context(connection.execute_wrapper(at_store))
+        yield

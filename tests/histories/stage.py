@@ -1,0 +1,556 @@
+"""One hospital, one passport, and what must hold between the two.
+
+The hospital is a real database of a real schema, put back to its first state before each history; our store is the
+test's SQLite, in one transaction that is rolled back after it.
+"""
+
+import datetime as dt
+import random
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+from uuid import UUID
+
+from django.db import connections, transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from hospitals.models import Hospital
+from openmrs_sync import claims, links, pipeline, receipts
+from openmrs_sync.models import ConceptRule, ParkedRow, SyncRun
+from passport import registration
+from passport.models import Link, LinkDecision, Patient, Record, User
+from passport.models.links import LinkState
+from tests.histories import hospital as at_the_hospital
+from tests.histories.derivation import Decision, Derivation, Holder, Key, OurSide, Row, Tables
+from tests.histories.faults import Fault, Killed, striking
+from tests.integration import world
+from tests.openmrs import ddl, real
+from tests.openmrs.hospital import PretendHospital
+from tests.openmrs.server import MariaDBServer
+
+#: All of the record that means something; `category_rule` and `received_at` are how it came to be.
+COMPARED = (
+    *(
+        "source_uuid",
+        "category",
+        "concept_id",
+        "concept_uuid",
+        "concept",
+        "value",
+        "value_number",
+        "unit",
+        "low",
+        "high",
+    ),
+    *("flag", "at_local", "order_at", "visit_id", "encounter_id", "group_id", "certainty", "rank", "provider"),
+    *("provider_uuid", "location", "entered_at_local", "details"),
+)
+ZONES = ("Africa/Cairo", "Africa/Kigali", "America/Sao_Paulo")
+LANGUAGES = (["en"], ["fr", "en"], ["rw"])
+#: The tables that a verb of `hospital` writes to.
+CHANGED = {
+    *("person", "person_name", "patient", "patient_identifier", "person_merge_log", "visit", "encounter"),
+    *("encounter_provider", "obs", "orders", "drug_order", "test_order", "encounter_diagnosis", "conditions"),
+    *("allergy", "allergy_reaction", "concept", "concept_name", "concept_numeric", "drug", "location"),
+}
+#: The hospital's clock is this far from its database server's.
+CLOCKS = (dt.timedelta(), dt.timedelta(hours=-7), dt.timedelta(hours=20), dt.timedelta(days=-400))
+STEPS_OF_OUR_CLOCK = tuple(dt.timedelta(hours=hours) for hours in (1, -1, 30, -30, 24 * 40, -24 * 40))
+MINUTE = dt.timedelta(minutes=1)
+#: Whole runs within which everything must be equal once the sweep is due.
+RUNS_TO_SETTLE = 3
+
+
+class HistoryFailed(AssertionError):
+    """What must hold does not."""
+
+
+# ------------------------------------------------------------------------------------------------ the place
+
+
+@dataclass(slots=True, kw_only=True)
+class Place:
+    """A hospital's database, how it looks at the beginning of every history, and how our side knows it."""
+
+    server: MariaDBServer
+    pretend: PretendHospital
+    hospital: Hospital
+    admin: User
+    pristine: str
+    tables: list[str]  # all that this version has
+
+    def put_back(self) -> None:
+        h = self.pretend
+        h.execute("SET FOREIGN_KEY_CHECKS = 0")
+        with h.atomic():
+            for table in CHANGED & set(self.tables):
+                h.execute(f"DELETE FROM `{table}`")
+                h.execute(f"INSERT INTO `{table}` SELECT * FROM `{self.pristine}`.`{table}`")
+        h.execute("SET SESSION innodb_lock_wait_timeout = 0")
+        h.random = random.Random("history")
+        h._encounter_facts.clear()
+
+
+def open_place(server: MariaDBServer, version: str) -> Place:
+    """A hospital of this version with three persons, the first a bystander.
+
+    With the real tables of that version where they are at hand.
+    """
+    name = f"history_{version.replace('.', '_')}"
+    pretend = PretendHospital(server, name, version, time_zone=ZONES[0]).create()
+    tables = ddl.tables_of(version)
+    if version in real.SCHEMAS and real.folder() is not None:
+        pretend = _on_real_tables(pretend, version)
+    for number in at_the_hospital.NUMBERS[:3]:
+        who = pretend.add_person(national_id=number)
+        encounter = pretend.add_encounter(who, visit=pretend.add_visit(who))
+        pretend.add_obs(who, "weight", 60.0, encounter=encounter)
+    pristine = f"{pretend.database}_pristine"
+    server.create_database(pristine)
+    for table in tables:
+        pretend.execute(f"CREATE TABLE `{pristine}`.`{table}` AS SELECT * FROM `{table}`")
+    return Place(
+        server=server,
+        pretend=pretend,
+        hospital=world.live_hospital(server, pretend.database, time_zone=ZONES[0]),
+        admin=User.objects.create_user("ada", password=None, role="admin"),
+        pristine=pristine,
+        tables=tables,
+    )
+
+
+def _on_real_tables(pretend: PretendHospital, version: str) -> PretendHospital:
+    """The same rows in the tables of a real platform, with its constraints and its other columns."""
+    database = f"{pretend.database}_real"
+    real.load(pretend.server, version, database)
+    pretend.execute("SET FOREIGN_KEY_CHECKS = 0")
+    for table in ddl.tables_of(version):
+        names = {row[0].lower() for row in pretend.execute(f"SHOW COLUMNS FROM `{database}`.`{table}`")}
+        shared = ", ".join(f"`{name}`" for name in pretend.columns(table) if name in names)
+        pretend.execute(f"DELETE FROM `{database}`.`{table}`")
+        pretend.execute(f"INSERT INTO `{database}`.`{table}` ({shared}) SELECT {shared} FROM `{table}`")
+    pretend.close()
+    moved = PretendHospital(pretend.server, database, version, time_zone=pretend.time_zone)
+    moved.execute("SET FOREIGN_KEY_CHECKS = 0")
+    return moved.open()
+
+
+# ------------------------------------------------------------------------------------------------ one history
+
+
+@dataclass(slots=True)
+class Said:
+    """A decision that was made, as it was meant."""
+
+    pk: int
+    person_uuid: str
+    patient_id: UUID
+    is_same: bool
+
+
+@dataclass(slots=True)
+class Stage:
+    """One history as it goes. Every method is a step; small numbers choose among what is there."""
+
+    place: Place
+    now: dt.datetime = dt.datetime(2026, 1, 15, 9, tzinfo=dt.UTC)
+    holders: dict[UUID, Holder] = field(default_factory=dict)
+    said: list[Said] = field(default_factory=list)
+    #: open transactions at the hospital, by number
+    late: dict[int, tuple[Any, PretendHospital]] = field(default_factory=dict)
+    #: (table, id, patient) that was true at some committed moment since the last time that all was equal
+    once_true: set[tuple[str, int, UUID]] = field(default_factory=set)
+    time_zone: str = ZONES[0]
+    locales: list[str] = field(default_factory=lambda: list(LANGUAGES[0]))
+    rules: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    _undo: ExitStack = field(default_factory=ExitStack)
+    _reading: Any = None
+
+    # -------------------------------------------------------------------------------- beginning and end
+
+    def open(self) -> None:
+        self.place.put_back()
+        self.pretend.clock = _time_there
+        self._reading = self.place.server.connect(self.pretend.database)
+        self._undo.enter_context(_equal_uuids())
+        self._undo.enter_context(_undone())
+        self.register(0)
+        self.register(1)
+
+    def close(self) -> None:
+        for session in list(self.late):
+            self.rollback(session)
+        self._reading.close()
+        self._undo.close()
+
+    @property
+    def pretend(self) -> PretendHospital:
+        return self.place.pretend
+
+    @property
+    def hospital(self) -> Hospital:
+        return Hospital.objects.get(pk=self.place.hospital.pk)
+
+    # -------------------------------------------------------------------------------- at the hospital
+
+    def edit(self, session: int, what: str, pick: int, other: int, n: int) -> None:
+        """`session` 0 commits at once; 1 and 2 are transactions that stay open until commit() or rollback()."""
+        h = self.pretend
+        if session:
+            if session not in self.late:
+                late = h.transaction()
+                self.late[session] = late, late.__enter__()
+                self.late[session][1].execute("SET SESSION innodb_lock_wait_timeout = 0, FOREIGN_KEY_CHECKS = 0")
+            h = self.late[session][1]
+        try:
+            at_the_hospital.at_hospital(h, what, pick, other, n)
+        except Exception as error:
+            if not _is_conflict(error):
+                raise
+            if session:
+                self.rollback(session)
+        if not session:
+            self.note_truth()
+
+    def commit(self, session: int) -> None:
+        if session in self.late:
+            transaction_, _ = self.late.pop(session)
+            transaction_.__exit__(None, None, None)
+            self.note_truth()
+
+    def rollback(self, session: int) -> None:
+        if session in self.late:
+            transaction_, late = self.late.pop(session)
+            late.rollback()
+            transaction_.__exit__(None, None, None)
+
+    def step_hospital_clock(self, n: int) -> None:
+        step = CLOCKS[n % len(CLOCKS)]
+        self.pretend.clock = lambda: _time_there() + step
+
+    # -------------------------------------------------------------------------------- our side
+
+    def register(self, other: int) -> None:
+        number = at_the_hospital.NUMBERS[other % len(at_the_hospital.NUMBERS)]
+        registered = registration.register_patient(
+            national_id=number, sex="F", birth_date=dt.date(1990, 1, 1), actor=None, now=self.now
+        )
+        if registered.created:
+            self.holders[registered.patient.pk] = Holder(
+                patient=registered.patient.pk, sex="F", birth_date=dt.date(1990, 1, 1), numbers=(number,)
+            )
+        self.note_truth()
+
+    def add_number(self, pick: int, other: int) -> None:
+        """Give a passport holder one more number."""
+        holder = list(self.holders.values())[pick % len(self.holders)]
+        number = at_the_hospital.NUMBERS[other % len(at_the_hospital.NUMBERS)]
+        patient = Patient.objects.get(pk=holder.patient)
+        try:
+            registration.add_identifier(patient=patient, national_id=number, actor=None, now=self.now)
+        except registration.NumberTaken:
+            return
+        self._replace(holder, numbers=(*holder.numbers, number))
+
+    def correct_patient(self, pick: int, n: int) -> None:
+        """The admin corrects sex or birth date of a passport holder."""
+        holder = list(self.holders.values())[pick % len(self.holders)]
+        sex, born = (
+            ("F", "M", "U", "F")[n % 4],
+            (dt.date(1990, 1, 1), dt.date(1991, 1, 1), None, dt.date(1950, 1, 1))[n % 4],
+        )
+        patient = Patient.objects.get(pk=holder.patient)
+        Patient.objects.filter(pk=holder.patient).update(sex=sex, birth_date=born)
+        registration.judge_again(patient=patient, now=self.now)
+        self._replace(holder, sex=sex, birth_date=born)
+
+    def _replace(self, holder: Holder, **changes: Any) -> None:
+        values = {name: getattr(holder, name) for name in Holder.__slots__}
+        self.holders[holder.patient] = Holder(**values | changes)
+        self.note_truth()
+
+    def decide(self, pick: int, other: int, is_same: bool) -> None:
+        """An admin says of a person that they are, or are not, that patient."""
+        found = list(links.current(self.hospital).exclude(state=LinkState.ENDED).order_by("person_id"))
+        if not found:
+            return
+        link = found[pick % len(found)]
+        candidates = [patient for patient in self.holders if str(patient) in link.candidates] or [link.patient_id]
+        patient_id = candidates[other % len(candidates)]
+        verdict = "same" if is_same else "different"
+        decision = links.decide(link=link, verdict=verdict, actor=self.place.admin, now=self.now, patient_id=patient_id)
+        self.said.append(Said(decision.pk, link.person_uuid, patient_id, is_same))
+        self.note_truth()
+
+    def undo(self, pick: int) -> None:
+        if self.said:
+            said = self.said.pop(pick % len(self.said))
+            decision = LinkDecision.objects.get(pk=said.pk)
+            links.undo_decision(decision=decision, actor=self.place.admin, now=self.now)
+            self.note_truth()
+
+    def configure(self, what: str, pick: int, n: int) -> None:
+        """The admin corrects the time zone or the languages, or says how a concept is to be taken."""
+        changes: dict[str, Any] = {}
+        with transaction.atomic():
+            if what == "zone":
+                self.time_zone = changes["time_zone"] = ZONES[n % 3]
+            elif what == "languages":
+                self.locales = changes["locales"] = list(LANGUAGES[n % 3])
+            else:
+                self._rule(pick, n)
+            Hospital.objects.filter(pk=self.place.hospital.pk).update(config_version=F("config_version") + 1, **changes)
+
+    def _rule(self, pick: int, n: int) -> None:
+        concepts = (*at_the_hospital.NUMERIC, "malaria", "coded diagnosis", "metformin", "penicillin")
+        uuid = self.pretend.row("concept", self.pretend.concept(concepts[pick % len(concepts)]))["uuid"]
+        rules = ConceptRule.objects.filter(hospital=self.place.hospital, concept_uuid=uuid)
+        rules.delete()
+        self.rules.pop(uuid, None)
+        if n % 3:
+            category, is_hidden = ("test", False) if n % 3 == 1 else ("", True)
+            ConceptRule.objects.create(
+                hospital=self.place.hospital, concept_uuid=uuid, category=category, is_hidden=is_hidden
+            )
+            self.rules[uuid] = category, is_hidden
+
+    def step_our_clock(self, n: int) -> None:
+        self.now += STEPS_OF_OUR_CLOCK[n % len(STEPS_OF_OUR_CLOCK)]
+
+    # -------------------------------------------------------------------------------- reading
+
+    def run(self, kind: str, *, fault: Fault | None = None, pick: int = 0) -> SyncRun | None:
+        """`kind`: tick (the idle look), due (deep when it is time), sync (deep), full, patient. None: it was killed."""
+        try:
+            with striking(self, fault):
+                return self._run(kind, pick)
+        except Killed:
+            return None
+
+    def _run(self, kind: str, pick: int = 0) -> SyncRun | None:
+        if kind == "patient":
+            patients = list(self.holders)
+            patient = Patient.objects.get(pk=patients[pick % len(patients)])
+            pipeline.refresh_patient(hospital=self.hospital, patient=patient, now=self.now)
+            return None
+        is_scheduled = kind in ("tick", "due")
+        return pipeline.sync_hospital(
+            hospital=self.hospital,
+            trigger=SyncRun.Trigger.SCHEDULE if is_scheduled else SyncRun.Trigger.COMMAND,
+            now=self.now,
+            full=kind == "full",
+            deep={"tick": False, "due": None}.get(kind, True),
+        )
+
+    def be_overtaken(self) -> None:
+        """The worker sleeps past its lease; another one takes the hospital and reads it."""
+        self.now += claims.LEASE + MINUTE
+        with _as_another_worker(self.hospital):
+            self._run("sync")
+
+    def accept(self, run: SyncRun) -> None:
+        """The admin says that what the brake stopped is meant, or that the source is."""
+        if run.error_kind == "would_erase":
+            pipeline.accept_changes(hospital=self.hospital, actor=self.place.admin, now=self.now)
+        elif run.error_kind == "source_replaced":
+            pipeline.accept_source(hospital=self.hospital, actor=self.place.admin, now=self.now)
+
+    # -------------------------------------------------------------------------------- what must hold
+
+    def derive(self) -> Derivation:
+        return Derivation(
+            Tables(self._reading),
+            OurSide(
+                holders=list(self.holders.values()),
+                decisions=[
+                    Decision(person_uuid=said.person_uuid, patient=said.patient_id, is_same=said.is_same)
+                    for said in self.said
+                ],
+                time_zone=self.time_zone,
+                locales=self.locales,
+                rules=self.rules,
+            ),
+        )
+
+    def note_truth(self) -> None:
+        self.once_true |= {(*key, patient) for key, patient in self.derive().owners().items()}
+
+    def visible(self) -> Iterator[tuple[Link, QuerySet[Record]]]:
+        """Each link with all that a history may show by it, withdrawn records too.
+
+        By linked links of the present epoch; of the link and of its patient both.
+        """
+        for link in Link.objects.filter(state=LinkState.LINKED, epoch=F("hospital__epoch")).order_by("person_id"):
+            yield link, Record.objects.filter(link_id=link.pk, patient_id=link.patient_id, token__gte=link.min_token)
+
+    def check_visible(self) -> None:
+        """No record is seen under a patient whose it never was, and none by a link that a human cut."""
+        spoken = {(said.person_uuid, said.patient_id): said.is_same for said in self.said}
+        for link, records in self.visible():
+            seen = list(records.values_list("table", "source_id", "status"))
+            where = f"under {self._name(link.patient_id)}, person {link.person_id}"
+            wrong = [one for one in seen if (*one[:2], link.patient_id) not in self.once_true]
+            if wrong:
+                raise HistoryFailed(f"Seen under the wrong patient: {wrong} {where}.")
+            if seen and not spoken.get((link.person_uuid, link.patient_id), True):
+                raise HistoryFailed(f"Seen by a link that was cut: {seen} {where}.")
+
+    def settle(self) -> None:
+        """One sweep later all is equal, and another look changes nothing."""
+        self.now += dt.timedelta(hours=25)
+        n_whole = 0
+        while n_whole < RUNS_TO_SETTLE:
+            run = self._run("sync")
+            assert run is not None
+            self.check_visible()
+            if run.status == "busy":
+                self.now += claims.LEASE + MINUTE
+            elif run.error_kind in ("would_erase", "source_replaced"):
+                self.accept(run)
+            elif run.status != "ok" or run.message:
+                raise HistoryFailed(f"A look failed: {run.status} {run.error_kind} {run.message}")
+            else:
+                n_whole += 1
+                if world.nothing_changed(run) and not self._stale():
+                    break
+            self.now += MINUTE
+        self.check_equal()
+
+    def _stale(self) -> int:
+        return links.linked(self.hospital).filter(links.stale(self.hospital)).count()
+
+    def check_equal(self) -> None:
+        derivation = self.derive()
+        self._check_links(derivation)
+        self._check_records(derivation.fate.records)
+        self._check_parked(derivation)
+        self._check_withdrawn(derivation)
+        receipt = receipts.receipt(hospital=self.hospital, verify=True, now=self.now)
+        if receipt.total is None or (receipt.total.n_unexplained, receipt.total.n_pending) != (0, 0):
+            raise HistoryFailed(f"The receipt does not add up: {receipt.total}")
+        if receipt.excluded != _counted(derivation.fate.excluded.values()):
+            raise HistoryFailed(
+                f"Excluded: {receipt.excluded} instead of {_counted(derivation.fate.excluded.values())}"
+            )
+        again = self._run("full")
+        assert again is not None
+        if again.status != "ok" or not world.nothing_changed(again):
+            raise HistoryFailed(f"Another look changed something: {again.status} {world.counts(again)}")
+        self.once_true = {(*key, patient) for key, patient in derivation.owners().items()}
+        self.check_visible()
+
+    def _check_links(self, derivation: Derivation) -> None:
+        found = {
+            link.person_id: (link.state, link.patient_id if link.state == LinkState.LINKED else None)
+            for link in links.current(self.hospital)
+            if link.state != LinkState.ENDED
+        }
+        expected = {person: (match.state, match.patient) for person, match in derivation.matches.items()}
+        for person in sorted(found.keys() | expected.keys()):
+            have, want = found.get(person), expected.get(person)
+            if have != want and not (want is None and have == ("unlinked", None)):
+                raise HistoryFailed(f"Person {person} is {have}, and must be {want}.")
+
+    def _check_records(self, expected: dict[Key, Row]) -> None:
+        found = {
+            (record.table, record.source_id): (link.patient_id, record)
+            for link, records in self.visible()
+            for record in records.filter(status="current")
+        }
+        missing, surplus = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+        if missing or surplus:
+            raise HistoryFailed(f"Missing: {missing}. Surplus: {surplus}.")
+        for key, (patient, record) in found.items():
+            want = expected[key]
+            have = {name: getattr(record, name) for name in COMPARED} | {"patient": patient}
+            have["part_of"] = _source_of(record.part_of)
+            differing = {
+                name: (have[name], want[name]) for name in (*COMPARED, "patient", "part_of") if have[name] != want[name]
+            }
+            if differing:
+                raise HistoryFailed(f"{key} differs (ours, must be): {differing}")
+
+    def _check_parked(self, derivation: Derivation) -> None:
+        linked = links.linked(self.hospital).values_list("pk", flat=True)
+        rows = ParkedRow.objects.filter(link_id__in=list(linked))
+        found = {(row.table, row.source_id): row.reason for row in rows}
+        if found != derivation.fate.parked:
+            raise HistoryFailed(f"Parked: {found} instead of {derivation.fate.parked}")
+
+    def _check_withdrawn(self, derivation: Derivation) -> None:
+        """What is kept as withdrawn is dead or gone at the source, and was not carried to somebody else."""
+        owners = derivation.owners()
+        for link, records in self.visible():
+            for table, source_id in records.exclude(status="current").values_list("table", "source_id"):
+                is_there = source_id in derivation.tables.rows[table]
+                if is_there and owners.get((table, source_id)) != link.patient_id:
+                    raise HistoryFailed(f"Withdrawn {table} {source_id} stays with person {link.person_id}; it moved.")
+
+    def _name(self, patient: UUID) -> str:
+        return f"patient {list(self.holders).index(patient)}"
+
+
+def _counted(words: Any) -> dict[str, int]:
+    counted: dict[str, int] = {}
+    for word in sorted(words):
+        counted[word] = counted.get(word, 0) + 1
+    return counted
+
+
+def _source_of(key: str | None) -> Key | None:
+    return None if key is None else ({"o": "obs"}[key[6]], int(key[7:]))
+
+
+def _is_conflict(error: Exception) -> bool:
+    """Two of the hospital's transactions want one row: lock wait, deadlock, duplicate key."""
+    return bool(error.args) and error.args[0] in (1205, 1213, 1020, 1062)
+
+
+def _time_there() -> dt.datetime:
+    """By the clock of the database server, to which the engine compares stamps."""
+    return timezone.now().replace(tzinfo=None, microsecond=0)
+
+
+@contextmanager
+def _undone() -> Iterator[None]:
+    """What is written to our store in the block is not there afterwards.
+
+    Inside, each transaction of the engine is a savepoint, those too that Django would join to the one around them: a
+    worker that is killed in the middle of it leaves nothing of it.
+    """
+    enter = transaction.Atomic.__enter__
+
+    def enter_with_savepoint(block: transaction.Atomic) -> None:
+        block.savepoint = True
+        enter(block)
+
+    with transaction.atomic(), mock.patch.object(transaction.Atomic, "__enter__", enter_with_savepoint):
+        yield
+        transaction.set_rollback(True)
+
+
+@contextmanager
+def _equal_uuids() -> Iterator[None]:
+    """The same steps make the same uuids, so that a history can be told again."""
+    chance = random.Random("uuids")
+    with mock.patch.object(uuid, "os") as os:
+        os.urandom = chance.randbytes
+        yield
+
+
+@contextmanager
+def _as_another_worker(hospital: Hospital) -> Iterator[None]:
+    """This thread has the hospital open already; another process would not know."""
+    alias = f"hospital-{hospital.pk}"
+    mine = getattr(connections._connections, alias, None)
+    if mine is not None:
+        del connections[alias]
+    try:
+        yield
+    finally:
+        if mine is not None:
+            connections[alias] = mine
