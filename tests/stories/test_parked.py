@@ -3,14 +3,14 @@
 import pytest
 
 from openmrs_sync import session as sessions
-from openmrs_sync.models import ParkedRow, Watermark
+from openmrs_sync.models import ParkedRow, SyncRun, Watermark
 from passport.models import Link
 from tests.integration import world
 from tests.integration.world import Site
 
 pytestmark = [pytest.mark.django_db, pytest.mark.integration]
 
-ALICE = "1199080012345678"
+ALICE, BOB = "1199080012345678", "1198570087654321"
 
 
 def test_the_seventh_of_twenty_rows_waits_alone_and_is_stored_when_it_can_be(kigali: Site) -> None:
@@ -76,3 +76,22 @@ def test_a_row_that_fails_for_the_thirtieth_time_is_listed_and_counted_as_ever(k
     kigali.pretend.update("obs", empty, value_numeric=61.0)
     kigali.sync(full=True)
     assert kigali.values() == {empty: "61"}
+
+
+def test_five_thousand_parked_rows_cost_the_live_ones_nothing(kigali: Site) -> None:
+    """T10: a tick reads who moved, and not who waits; the one who waits gets what is new in the same tick, too."""
+    waiting, living = kigali.add_holder(ALICE), kigali.add_holder(BOB)
+    with kigali.pretend.bulk():
+        for _ in range(5_000):
+            kigali.pretend.add_obs(waiting, "weight")
+    assert kigali.sync(deep=None).n_parked == 5_000
+    for n in range(5):
+        row = kigali.pretend.add_obs(living, "weight", 60.0 + n)
+        run = kigali.sync(deep=None, trigger=SyncRun.Trigger.SCHEDULE)
+        assert (run.n_persons, run.n_created, run.n_parked) == (1, 1, 0)
+        assert row in kigali.values()
+        assert run.n_source_rows < 5_000
+    mine = kigali.pretend.add_obs(waiting, "weight", 70.0)
+    kigali.sync(deep=None, trigger=SyncRun.Trigger.SCHEDULE)
+    assert mine in kigali.values()
+    assert ParkedRow.objects.count() == 5_000
