@@ -6,14 +6,26 @@ Each stands with and without the slash at the end, as in the API: a redirect wou
 from collections.abc import Callable
 
 from django.http import HttpResponseBase
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, register_converter
 
-from passport.views import account, claim, emergency, hidden, language, login, patients, permissions, record
+from passport.views import account, claim, emergency, hidden, language, login, looks, patients, permissions, record
 
 
 def _both(route: str, view: Callable[..., HttpResponseBase], name: str) -> list[URLPattern]:
     return [path(f"{route}/", view, name=name), path(route, view)]
 
+
+class FileKind:
+    regex = "csv|json"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(FileKind, "file_kind")
 
 urlpatterns = [
     path("", login.home, name="home"),
@@ -37,7 +49,8 @@ urlpatterns = [
     *_both("language", language.choose_language, "choose_language"),
     *_both("history", record.own_history, "own_history"),
     *_both("records/<str:key>", record.own_record, "own_record"),
-    *_both("who-looked", record.who_looked, "who_looked"),
+    *_both("who-looked", looks.who_looked, "who_looked"),
+    path("who-looked.<file_kind:kind>", looks.who_looked_file, name="who_looked_file"),
     *_both("changed", record.own_version, "own_version"),
     *_both("permissions", permissions.permissions, "permissions"),
     *_both("permissions/let-in", permissions.let_in, "let_in"),
@@ -57,5 +70,6 @@ urlpatterns = [
     *_both("patients/<uuid:patient_id>/history", record.patient_history, "patient_history"),
     *_both("patients/<uuid:patient_id>/records/<str:key>", record.patient_record, "patient_record"),
     *_both("patients/<uuid:patient_id>/emergency", emergency.patient_emergency, "patient_emergency"),
+    path("patients/<uuid:patient_id>/who-looked.<file_kind:kind>", looks.patient_looks_file, name="patient_looks_file"),
     *_both("patients/<uuid:patient_id>/changed", record.patient_version, "patient_version"),
 ]

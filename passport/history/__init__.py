@@ -16,7 +16,7 @@ subquery, no queryset inside `__in`. Each function makes the same number of quer
 
 from passport.history.filters import parse_filters
 from passport.history.fresh import freshness
-from passport.history.looks import looks_page
+from passport.history.looks import all_looks, looks_page
 from passport.history.records import match_rules, named_records, record_detail, records_page, version
 from passport.history.shapes import (
     LONGEST_PAGE,
@@ -71,6 +71,7 @@ __all__ = [
     "Status",
     "VisitView",
     "VisitsPage",
+    "all_looks",
     "freshness",
     "looks_page",
     "match_rules",

@@ -17,7 +17,7 @@ def install(schema_editor):
     vendor = schema_editor.connection.vendor
     if vendor == "sqlite":
         schema_editor.execute(
-            f"CREATE TRIGGER {NO_REPLACE} BEFORE INSERT ON {TABLE} "
+            f"CREATE TRIGGER {NO_REPLACE} BEFORE INSERT ON {TABLE} "  # noqa: S608 - names of our own
             f"WHEN EXISTS (SELECT 1 FROM {TABLE} WHERE seq = NEW.seq OR rowid = NEW.rowid) "
             f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
         )

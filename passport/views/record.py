@@ -6,9 +6,8 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
@@ -220,29 +219,6 @@ def _match_rule(scope: Scope, hospital: str) -> list[str]:
     """Why this hospital's person is taken for this patient, in sentences."""
     found = history.match_rules(scope=scope, hospital=hospital)
     return [str(words.MATCHES[rule]) for rule in found if rule in words.MATCHES]
-
-
-@require_safe
-@logged_in
-def who_looked(request: HttpRequest, account: User) -> HttpResponse:
-    now = timezone.now()
-    try:
-        opened = access.open_own_record(user=account, action=Action.WHO_LOOKED, now=now)
-    except access.NotAllowed:
-        return refused(request, account, patient_id=None)
-    pages = Pages()
-    context = frame(opened, pages, tab="who_looked", now=now)
-    cursor = request.GET.get("cursor") or None
-    try:
-        page = history.looks_page(patient=opened.patient, cursor=cursor)
-    except history.BadCursor:
-        return HttpResponseRedirect(reverse("who_looked"))
-    context |= {
-        "looks": [words.look_words(look, now=now) for look in page.results if look.basis != Basis.ONESELF],
-        "older": f"{reverse('who_looked')}?{urlencode({'cursor': page.next})}" if page.next else "",
-        "newest": reverse("who_looked") if cursor else "",
-    }
-    return render(request, "passport/who_looked.html", context)
 
 
 def _version(request: HttpRequest, *, patient_id: UUID | None) -> HttpResponse:

@@ -194,6 +194,7 @@ ACTIONS: Words = {
     "link_decided_same": gettext_lazy("decided that a hospital's patient is you"),
     "link_decided_different": gettext_lazy("decided that a hospital's patient is not you"),
     "link_decision_undone": gettext_lazy("took back a decision whether a hospital's patient is you"),
+    "audit_exported": gettext_lazy("downloaded the list of who looked"),
     "permissions_read": gettext_lazy("opened your page of permissions"),
     "grant_made": gettext_lazy("let a doctor or a hospital into your record"),
     "grant_ended": gettext_lazy("ended a permission to see your record"),
@@ -207,6 +208,20 @@ ACTIONS: Words = {
     "break_glass_opened": gettext_lazy("opened your record in an emergency"),
     "break_glass_seen": gettext_lazy("read the notice of an emergency"),
     "break_glass_reviewed": gettext_lazy("reviewed an emergency in which your record was opened"),
+    "desk_code_issued": gettext_lazy("gave out a code with which you take your passport"),
+    "claim": gettext_lazy("tried to take your passport"),
+    "claim_proved": gettext_lazy("gave your number, birth date and code"),
+    "claim_refused": gettext_lazy("tried to take your passport"),
+    "passport_claimed": gettext_lazy("took the passport with a code from the desk"),
+    "contact_changed": gettext_lazy("changed how you are reached"),
+    "consent_recorded": gettext_lazy("recorded your agreement"),
+    "consent_withdrawn": gettext_lazy("took back your agreement"),
+    "death_recorded": gettext_lazy("recorded a death"),
+    "death_taken_back": gettext_lazy("took back that a death was recorded"),
+    "identifier_corrected": gettext_lazy("corrected one of your National ID numbers"),
+    "patients_merged": gettext_lazy("joined two passports of yours"),
+    "patients_merge_undone": gettext_lazy("took two passports apart again"),
+    "patient_erased": gettext_lazy("deleted your passport"),
     "sync_patient": gettext_lazy("asked hospitals for your newest entries"),
     "sync_patient_done": gettext_lazy("got the hospitals' answer for your newest entries"),
 }
@@ -223,8 +238,11 @@ ROLES: Words = {
 class LookWords:
     when: str
     who: str
+    role: str  # empty where `who` says it already
     what: str
     why: str
+    is_own: bool
+    is_emergency: bool
 
 
 def look_words(look: Look, *, now: dt.datetime) -> LookWords:
@@ -236,8 +254,11 @@ def look_words(look: Look, *, now: dt.datetime) -> LookWords:
     return LookWords(
         when=when(look.at, now=now),
         who=f"{who}, {look.hospital_name}" if look.hospital_name else who,
+        role=str(ROLES.get(look.role, look.role)) if look.who else "",
         what=what,
         why=why,
+        is_own=look.basis == Basis.ONESELF,
+        is_emergency=look.basis == Basis.BREAK_GLASS and not look.was_refused,
     )
 
 

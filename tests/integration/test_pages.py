@@ -123,6 +123,7 @@ EXPECTED = {
     "own_history": (200, 200, 403, 403, 403),
     "own_record": (200, 404, 403, 403, 403),
     "who_looked": (200, 200, 403, 403, 403),
+    "who_looked_file": (200, 200, 403, 403, 403),
     "own_version": (200, 200, 403, 403, 403),
     "permissions": (200, 200, 403, 403, 403),
     "let_in": (405, 405, 405, 405, 405),
@@ -143,6 +144,7 @@ EXPECTED = {
     "patient_history": (200, 403, 200, 403, 403),
     "patient_record": (200, 403, 200, 403, 403),
     "patient_version": (200, 403, 200, 403, 403),
+    "patient_looks_file": (403, 403, 403, 403, 200),
 }
 OPEN_TO_ALL = {"home", "logged_out", "claim", "forgotten"}
 #: What their address names is nobody's here.
@@ -162,6 +164,8 @@ def address_of(name: str, world: World) -> str:
         args += [world.alice.pk, "token"]
     if name == "account_address":
         args.append("secret")
+    if name in {"who_looked_file", "patient_looks_file"}:
+        args.append("csv")
     return reverse(name, args=args)
 
 
