@@ -6,6 +6,7 @@ writing. So a difference shows, whoever made it: a constraint that makes it 0 by
 
 import datetime as dt
 import json
+import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from openmrs_sync.stores import record_store
 
 #: An unexplained difference is looked at again after this.
 RETRY_AFTER = dt.timedelta(minutes=5)
+#: A parked row's person is read again after this, doubling up to the longest: nothing but the hospital or an upgrade of
+#: ours can mend the row, and a change at the hospital is seen anyway.
+FIRST_TRY, LONGEST_TRY = dt.timedelta(hours=1), dt.timedelta(hours=24)
 
 
 class Figures(TypedDict):
@@ -170,8 +174,15 @@ def _replace_parked(
                 parked_at=now,
             )
             row.reason, row.tried_at, row.attempts = left_out.reason, now, row.attempts + 1
+            row.next_try_at = now + _pause(row.attempts)
             (again if known else fresh).append(row)
     for ended in chunks([row.pk for row in before.values()]):
         ParkedRow.objects.filter(pk__in=ended).delete()
     ParkedRow.objects.bulk_create(fresh, batch_size=100)
-    ParkedRow.objects.bulk_update(again, ["reason", "tried_at", "attempts"], batch_size=100)
+    ParkedRow.objects.bulk_update(again, ["reason", "tried_at", "attempts", "next_try_at"], batch_size=100)
+
+
+def _pause(attempts: int) -> dt.timedelta:
+    """With jitter: what was parked together must not come back together."""
+    pause = min(FIRST_TRY * (1 << min(attempts - 1, 10)), LONGEST_TRY)
+    return pause * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, keeps no secret

@@ -13,12 +13,15 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from hospitals.models import Hospital
+from openmrs_sync.models import ParkedRow
 from openmrs_sync.rows import chunks
 from openmrs_sync.stores import record_store
 from passport import audit
 from passport.models import Link, LinkDecision, Patient, User
 from passport.models.links import LinkState
 
+#: Links that one run reads again for their parked rows' sake: however many there are, live rows do not wait for them.
+RETRIES = 200
 #: A failed person waits this long, doubling up to the longest.
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=5), timedelta(hours=12)
 
@@ -84,6 +87,19 @@ def due(*, hospital: Hospital, now: datetime, ignore_waits: bool = False) -> lis
         found = found.filter(may_be_tried)
     order = found.order_by(F("is_urgent").desc(), Coalesce("stale_since", "refreshed_at", "created_at"), "person_id")
     return list(order.values_list("pk", flat=True))
+
+
+def retries(*, hospital: Hospital, now: datetime, without: Collection[UUID]) -> list[UUID]:
+    """Links whose parked rows' next try has come, longest waiting first; at most RETRIES. For after those of `due`.
+
+    A next try further away than any that we set (our clock was wrong) counts as come, as does one never set.
+    """
+    is_come = Q(next_try_at__isnull=True) | Q(next_try_at__lte=now) | Q(next_try_at__gt=now + 4 * LONGEST_WAIT)
+    waiting = ParkedRow.objects.filter(is_come, hospital=hospital, link__in=linked(hospital))
+    due_before = set(without)
+    ordered = waiting.order_by(F("next_try_at").asc(nulls_first=True), "pk").values_list("link", flat=True)
+    found = dict.fromkeys(link_id for link_id in ordered[: 50 * RETRIES] if link_id not in due_before)
+    return list(found)[:RETRIES]
 
 
 def note_inflight(*, link_ids: Collection[UUID], token: int) -> None:

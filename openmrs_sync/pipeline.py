@@ -21,7 +21,7 @@ from django.db.models import F
 from hospitals.connections import open_hospital
 from hospitals.errors import SourceError
 from hospitals.models import Hospital
-from openmrs_sync import anchors, brake, claims, janitor, links, looks, pace, reader
+from openmrs_sync import anchors, brake, certificate, claims, janitor, links, looks, pace, reader
 from openmrs_sync.errors import ClaimBusy, PersonFailed, SourceWentQuiet, SyncError
 from openmrs_sync.models import SyncRun, Watermark
 from openmrs_sync.refresh import Counts, ReadAhead
@@ -187,11 +187,13 @@ def _run(
         links.mark_all(hospital=session.hospital, now=clock.now())
     looks.look(session, deep=deep, now=clock.now())
     due = links.due(hospital=session.hospital, now=clock.now(), ignore_waits=is_asked_for)
+    due += links.retries(hospital=session.hospital, now=clock.now(), without=due)
     is_whole = _refresh_all(session, counts, link_ids=due, until=until, is_quiet_kept=not is_asked_for)
     anchors.drop(hospital=session.hospital, keys=session.keys)
     if is_whole:
         brake.rearm(hospital=session.hospital, now=clock.now())
         janitor.clean(hospital=session.hospital, claim=session.claim, now=clock.now())
+    certificate.note_day(hospital=session.hospital, now=clock.now())
 
 
 def _refresh_all(

@@ -28,6 +28,58 @@ ERROR_KINDS = {
     "internal": "something in Patient Passport failed",
 }
 
+#: Tables whose rows become records, as people call them.
+TABLES = {
+    "obs": "observations",
+    "encounter": "encounters",
+    "visit": "visits",
+    "encounter_diagnosis": "diagnoses",
+    "conditions": "conditions",
+    "orders": "orders",
+    "allergy": "allergies",
+}
+
+#: Why a source row is no record, in the order in which it is judged. A closed list.
+EXCLUDED = {
+    "voided": "voided at the hospital",
+    "parent_voided": "belongs to something that is voided: its group, encounter, visit, patient or person",
+    "duplicate_of_migrated": "says again what stands in the table of diagnoses",
+    "not_a_prescription": "an order of another kind, or one that only stops another",
+    "hidden_by_admin": "its concept is hidden by a rule of yours",
+    "group_without_value": "only the cover of a group; its members are records",
+}
+
+#: Why a row is parked → (in plain words, what to do next).
+PARKED = {
+    "no_value": (
+        "It is live, but holds no value and has no members: there is nothing to show.",
+        "Ask the hospital to fill in or void this row in OpenMRS. It is read again by itself then.",
+    ),
+    "encounter_of_another_patient": (
+        "It hangs on an encounter of another patient, so it is not certain whom it is about.",
+        "Ask the hospital which patient is meant, and to move or void the row. Until then nobody sees it.",
+    ),
+    "unreadable": (
+        "It could not be read because of a fault in Patient Passport.",
+        "Report the worker's log, which names table and row. After an upgrade press “Replay”.",
+    ),
+}
+
+#: Patients at a hospital, each in the first that fits.
+PERSONS = {
+    "voided": "voided at the hospital",
+    "unlinked": "not the same human as our patient: somebody decided so",
+    "held": "held: something contradicts, and a human must decide",
+    "linked": "linked to a passport",
+    "without_national_id": "without a usable National ID there",
+    "unmatched": "with a National ID that no passport has",
+}
+
+
+def parked_reason(word: str) -> tuple[str, str]:
+    """(in plain words, what to do next)."""
+    return PARKED.get(word, (word.replace("_", " "), "Report it, with the name of this reason."))
+
 
 def link_reason(word: str) -> str:
     return LINK_REASONS.get(word, word.replace("_", " "))
@@ -46,3 +98,8 @@ def duration(seconds: float | None) -> str:
             number = int(seconds // size)
             return f"{number} {unit}{'' if number == 1 else 's'}"
     return "less than a minute"
+
+
+def cost(*, n_rows: int, seconds: float) -> str:
+    """What reading cost the hospital's server: `48,213 rows, 3.2 s`."""
+    return f"{n_rows:,} rows, {seconds:.1f} s"

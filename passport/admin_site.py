@@ -24,8 +24,14 @@ BOXES = {
 BOX_OF_MODEL = {"Link": "openmrs_sync", "StaticDevice": "otp_totp"}
 #: Where the name in the code is not the word people use.
 NAMES = {
+    "AccessGrant": "Permissions",
     "AuditEvent": "Audit",
+    "Doctor": "Doctors in hospitals' files",
+    "EmergencyAccess": "Emergencies",
+    "Inspection": "Dry runs and counts",
     "Link": "Matches",
+    "ReceiptDay": "Certificates",
+    "Proxy": "Guardians and carers",
     "StaticDevice": "Recovery codes",
     "SyncRun": "Runs",
     "TOTPDevice": "Authenticator apps",

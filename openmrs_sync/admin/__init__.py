@@ -1,4 +1,5 @@
-"""The sync in the admin: links and decisions, parked rows, runs, concept rules, start and stop.
+"""The sync in the admin: links and decisions, parked rows, runs, certificates, dry runs, concept rules,
+alerts, start and stop.
 
 Nothing here shows what a hospital recorded, nor a name: sex and birth year of our patient, and the hospital's own ids.
 Importing the package registers its pages and adds its verbs to those of a hospital.
@@ -9,9 +10,9 @@ from django.contrib import admin
 from django.contrib.admin.exceptions import NotRegistered
 from django_q.models import Failure, OrmQ, Schedule, Success, Task
 
-from openmrs_sync.admin import hospitals, links, parked, rules, runs, schedule
+from openmrs_sync.admin import alerts, certificates, hospitals, inspections, links, parked, rules, runs, schedule
 
-__all__ = ["hospitals", "links", "parked", "rules", "runs", "schedule"]
+__all__ = ["alerts", "certificates", "hospitals", "inspections", "links", "parked", "rules", "runs", "schedule"]
 
 # A Schedule row may call anything, and "resubmit" replays any task: only our code writes these rows.
 for model in (Schedule, Success, Failure, OrmQ, Task):

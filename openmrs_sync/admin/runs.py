@@ -58,6 +58,8 @@ class SyncRunAdmin(ReadOnly, _SyncRunAdmin):
         _count("n_parked", "parked"),
         _count("n_excluded", "left out"),
         "shown_seconds",
+        _count("n_source_rows", "rows at the source"),
+        "shown_source_seconds",
     ]
     list_filter = [ErrorsFilter, "hospital", "status", "trigger"]
     list_select_related = ["hospital"]
@@ -75,6 +77,10 @@ class SyncRunAdmin(ReadOnly, _SyncRunAdmin):
     def shown_status(self, run: SyncRun) -> str:
         sign = {"ok": "✓", "queued": "…", "running": "…"}.get(run.status, "✗")
         return f"{sign} {run.status}" + (f": {words.error_kind(run.error_kind)}" if run.error_kind else "")
+
+    @admin.display(description="seconds at the source", ordering="source_seconds")
+    def shown_source_seconds(self, run: SyncRun) -> str:
+        return f"{run.source_seconds:.1f}"
 
     @admin.display(description="seconds", ordering="seconds")
     def shown_seconds(self, run: SyncRun) -> str:

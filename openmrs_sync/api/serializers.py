@@ -70,7 +70,7 @@ class SyncAllConflictSerializer(ProblemSerializer):
 
 
 class RunSerializer(serializers.ModelSerializer[SyncRun]):
-    """The object of `sync --json`, and which run it was."""
+    """The object of `sync --json`, which run it was, and what it cost the hospital's server."""
 
     hospital = serializers.CharField(source="hospital.code", read_only=True)
     seconds = serializers.FloatField(read_only=True)
@@ -89,6 +89,8 @@ class RunSerializer(serializers.ModelSerializer[SyncRun]):
             "finished_at",
             *COUNTS,
             "seconds",
+            "n_source_rows",
+            "source_seconds",
         ]
         read_only_fields = fields
 

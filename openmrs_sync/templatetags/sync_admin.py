@@ -4,7 +4,9 @@ from datetime import datetime
 
 from django import template
 
+from hospitals.models import Hospital
 from openmrs_sync import overview, words
+from openmrs_sync.models import SyncRun
 
 register = template.Library()
 
@@ -54,3 +56,37 @@ def line_verbs(line: overview.HospitalLine) -> list[dict[str, str]]:
     elif line.hospital.state in {"paused", "tested"}:
         buttons |= {"resume": "Go live"}
     return [{"name": name, "label": label} for name, label in buttons.items()]
+
+
+@register.filter
+def grouped(number: int | str | None) -> str:
+    """`48213` → `48,213`; nothing known: `–`."""
+    return "–" if number is None or number == "" else f"{number:,}"
+
+
+@register.filter
+def unlocalized(number: int) -> str:
+    """As an attribute of HTML wants a number, whatever the language."""
+    return str(number)
+
+
+@register.filter
+def ago(moment: datetime | None, at: datetime) -> str:
+    """`3 minutes ago`, `just now`, `never`; seen from `at`."""
+    if moment is None:
+        return "never"
+    seconds = max(0.0, (at - moment).total_seconds())
+    return "just now" if seconds < 60 else f"{words.duration(seconds)} ago"
+
+
+@register.filter
+def cost(run: SyncRun) -> str:
+    """What a run cost the hospital's server."""
+    return words.cost(n_rows=run.n_source_rows, seconds=run.source_seconds)
+
+
+@register.simple_tag
+def latest_run(hospital: Hospital) -> SyncRun | None:
+    """The last run of the whole hospital that ended; None when there was none."""
+    ended = SyncRun.objects.filter(hospital=hospital, finished_at__isnull=False)
+    return ended.exclude(trigger=SyncRun.Trigger.PATIENT).order_by("-started_at").first()
