@@ -160,6 +160,7 @@ def test_a_type_without_a_single_number_is_a_hint(kigali: PretendHospital) -> No
 def test_the_clock_is_compared_in_the_hospitals_zone(
     kigali: PretendHospital, zone: str, moved: dt.timedelta, result: str, words: str
 ) -> None:
+    """T61"""
     empty = PretendHospital(kigali.server, "probe_clock", "2.6").create()
     empty.grant_reader("probe", PASSWORD)
     # The private server shows this machine's clock, whatever zone that is in. Etc counts hours to the west.
@@ -172,11 +173,13 @@ def test_the_clock_is_compared_in_the_hospitals_zone(
 
 
 def test_a_row_from_the_future_makes_the_zone_suspicious(kigali: PretendHospital) -> None:
+    """T61"""
     test = run_probe(hospital=registered(kigali, time_zone="America/Lima"), now=NOW)
     assert "entered in the future" in message(test, "clock")
 
 
 def test_a_type_renamed_at_the_hospital_keeps_its_uuid(kigali: PretendHospital) -> None:
+    """T80"""
     hospital = registered(kigali)
     run_probe(hospital=hospital, now=NOW)
     types = [

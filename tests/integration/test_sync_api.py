@@ -361,6 +361,7 @@ class TestSyncPatient:
         assert (answer.status_code, list(answer.json()["errors"])) == (400, ["hospital"])
 
     def test_a_hospital_that_is_being_read_is_busy(self, kigali: Site) -> None:
+        """T14"""
         kigali.add_holder(NUMBER)
         Claim.objects.create(hospital=kigali.hospital, token=1, lease_until=timezone.now() + dt.timedelta(minutes=1))
         answer = Caller(account("alice", "admin")).post(f"sync-patient/{NUMBER}")
