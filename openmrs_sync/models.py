@@ -222,6 +222,40 @@ class Inspection(models.Model):
         return f"{self.get_kind_display()} {self.id}"
 
 
+class Alert(models.Model):
+    """Something that a human should know, from the look that first saw it to the first one that did not any more."""
+
+    class Kind(models.TextChoices):
+        SILENT = "silent", "hospital silent"
+        BREAKER = "breaker_open", "hospital not reached"
+        STOPPED = "stopped", "hospital stopped"
+        GRANTS = "grants_changed", "grants changed"
+        UNEXPLAINED = "unexplained", "rows unexplained"
+        PARKED = "parked_growing", "parked rows growing"
+        WORKER = "worker_dead", "worker not at work"
+        DISK = "disk_low", "disk nearly full"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    hospital = models.ForeignKey("hospitals.Hospital", null=True, on_delete=models.CASCADE, related_name="alerts")
+    open_key = models.CharField(  # noqa: DJ001 - null: over. An empty text could stand there once only
+        max_length=60, null=True, unique=True, help_text="Kind and hospital while it lasts: one of each at a time."
+    )
+    details = models.JSONField(default=dict, help_text="Counts and kinds of errors. Never a name or value.")
+    began_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    told_at = models.DateTimeField(null=True, help_text="When its beginning was told everywhere.")
+    told_end_at = models.DateTimeField(null=True, help_text="When its end was told everywhere.")
+    n_tries = models.PositiveIntegerField(default=0, help_text="Failed tries to tell, since the last success.")
+    next_tell_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-began_at"]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.id}"
+
+
 class ConceptRule(models.Model):
     """The admin's word on a concept: its category, or that its rows are hidden. Comes before class and datatype."""
 

@@ -25,6 +25,7 @@ TICK = "openmrs_sync.tasks.tick"
 SYNC_ONE = "openmrs_sync.tasks.sync_one"
 INSPECT_ONE = "openmrs_sync.tasks.inspect_one"
 PUBLISH_AUDIT_HEAD = "openmrs_sync.tasks.publish_audit_head"
+TELL_ALERTS = "openmrs_sync.tasks.tell_alerts"
 TICK_PERIOD = timedelta(minutes=1)
 HEARTBEAT = "tick"
 PRUNE_PERIOD = timedelta(days=1)
@@ -116,6 +117,10 @@ def live_hospitals() -> list[Hospital]:
 def enqueue_tick() -> None:
     """Have the schedule looked at now, and not within the next half minute."""
     async_task(TICK, group="tick")
+
+
+def enqueue_alerts() -> None:
+    async_task(TELL_ALERTS, task_name="tell alerts", group="alerts")
 
 
 def enqueue_audit_head() -> None:

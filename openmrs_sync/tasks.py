@@ -1,5 +1,5 @@
-"""What the queue runs. The dotted paths `openmrs_sync.tasks.tick`, `.sync_one`, `.inspect_one` and
-`.publish_audit_head` are frozen: rows in queues hold them.
+"""What the queue runs. The dotted paths `openmrs_sync.tasks.tick`, `.sync_one`, `.inspect_one`,
+`.publish_audit_head` and `.tell_alerts` are frozen: rows in queues hold them.
 
 Tasks take ids and return counts: arguments, results and tracebacks are kept in a table.
 """
@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from hospitals.errors import SourceError
-from openmrs_sync import control, dry_run, inspections, pace, pipeline, queue, receipts, runs
+from openmrs_sync import alerts, control, dry_run, inspections, pace, pipeline, queue, receipts, runs
 from openmrs_sync.errors import SyncError
 from openmrs_sync.models import Inspection, SyncRun
 from passport import audit_heads
@@ -47,6 +47,8 @@ def tick() -> dict[str, int]:
         log.info("old runs deleted: %d", runs.prune(now=now))
     if audit_heads.is_due(now=now):
         queue.enqueue_audit_head()  # a task of its own: a place that does not answer must not hold up the tick
+    if alerts.look(now=now).n_to_tell:
+        queue.enqueue_alerts()
     return {"n_interrupted": n_interrupted, "n_due": len(due), "n_queued": len(queued.runs)}
 
 
@@ -61,6 +63,11 @@ def publish_audit_head() -> dict[str, int]:
         log.error("The head of the audit chain was not published. %s", error)  # noqa: TRY400 - its sentence says all
         return {}
     return {"seq": told.seq, "missed_days": told.missed}
+
+
+def tell_alerts() -> dict[str, int]:
+    """Tell what began and what is over, at the places of ALERT_TO. Delivered twice it may tell twice."""
+    return {"n_told": alerts.tell_all(now=timezone.now())}
 
 
 def sync_one(hospital_id: str, run_id: str) -> dict[str, int]:

@@ -41,6 +41,9 @@ AUDIT_KEY: str = (
 AUDIT_OLD_KEYS: list[str] = [key.strip() for key in env.str("AUDIT_OLD_KEYS", default="").split(",") if key.strip()]
 # Where the end of the chain is told once a day: it cannot be written anew afterwards without showing.
 AUDIT_PUBLISH_TO = environment.places(env.str("AUDIT_PUBLISH_TO", default=""), name="AUDIT_PUBLISH_TO")
+# Where alerts are told; without it they stand in admin alone.
+ALERT_TO = environment.places(env.str("ALERT_TO", default=""), name="ALERT_TO")
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
 
 ALLOWED_HOSTS: list[str] = [
     host.strip() for host in env.str("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]").split(",") if host.strip()

@@ -27,6 +27,17 @@ def is_worker_alive(*, now: dt.datetime) -> bool:
     return bool(import_string("openmrs_sync.queue.is_worker_alive")(now=now))
 
 
+def tell_of_silence(*, now: dt.datetime) -> None:
+    """Open and tell the alert that no worker is at work: the worker itself cannot."""
+    import_string("openmrs_sync.alerts.look")(now=now)
+    import_string("openmrs_sync.alerts.tell_all")(now=now)
+
+
+def metrics(*, now: dt.datetime) -> bytes:
+    """How it stands, in Prometheus' text format."""
+    return cast(bytes, import_string("openmrs_sync.metrics.exposition")(now=now))
+
+
 def forget_links(*, link_ids: Sequence[UUID]) -> int:
     """Delete these links with all that was read for them, also against a sync that is under way. How many records."""
     return cast(int, import_string("openmrs_sync.janitor.forget")(link_ids=link_ids))
