@@ -128,6 +128,7 @@ class Chart:
         if at:
             order_at = int(dt.datetime.fromisoformat(at).replace(tzinfo=dt.UTC).timestamp()) - 7200
         defaults: dict[str, Any] = {
+            "source_uuid": str(uuid4()),
             "category": "test",
             "category_rule": "class:Test",
             "concept_id": None,
@@ -158,7 +159,6 @@ class Chart:
             hospital_id=self.hospital.pk,
             table=table,
             source_id=source_id,
-            source_uuid=str(uuid4()),
             concept=concept,
             value=value,
             at_local=at,

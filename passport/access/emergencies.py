@@ -164,10 +164,7 @@ def _mail(patient: Patient) -> None:
 
 def review(*, emergency: EmergencyAccess, actor: User, outcome: str, note: str, now: dt.datetime) -> None:
     """What the data protection officer made of it. Nobody reviews what they did themselves. Raises AccessRefused."""
-    if emergency.doctor_id == actor.pk:
-        raise AccessRefused("You cannot review your own emergency. Ask another officer.")
-    if outcome not in EmergencyAccess.Outcome.values:
-        raise AccessRefused("Choose an outcome.", field="outcome")
+    check_review(emergency=emergency, actor=actor, outcome=outcome)
     with transaction.atomic():
         EmergencyAccess.objects.filter(pk=emergency.pk).update(
             outcome=outcome, review_note=note.strip()[:1000], reviewed_by=actor, reviewed_at=now
@@ -181,3 +178,11 @@ def review(*, emergency: EmergencyAccess, actor: User, outcome: str, note: str, 
             basis=outcome,
             details={"emergency": emergency.pk},
         )
+
+
+def check_review(*, emergency: EmergencyAccess, actor: User | None, outcome: str) -> None:
+    """Raises AccessRefused for what `review` would refuse."""
+    if actor is None or emergency.doctor_id == actor.pk:
+        raise AccessRefused("You cannot review your own emergency. Ask another officer.")
+    if outcome not in EmergencyAccess.Outcome.values:
+        raise AccessRefused("Choose an outcome.", field="outcome")

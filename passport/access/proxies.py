@@ -26,6 +26,8 @@ CODE_LASTS = dt.timedelta(days=7)
 LETTERS = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
 #: Invitations of one patient that hold or may still be taken.
 MOST = 10
+#: As long as the shortest sentence that says something.
+SHORTEST_REASON = 10
 
 
 def invite(
@@ -90,12 +92,7 @@ def make_proxy(
     now: dt.datetime,
 ) -> Proxy:
     """By an admin, who says why. The sensitive sets stay closed: only the patient opens them. Raises AccessRefused."""
-    if len(reason.strip()) < 10:
-        raise AccessRefused(_("Say why: at least ten characters."), field="reason")
-    if ends_at <= now:
-        raise AccessRefused(_("The end must lie ahead."), field="ends_at")
-    if patient.user_id == carer.pk:
-        raise AccessRefused(_("This is the patient's own login."), field="carer")
+    check(patient=patient, carer=carer, reason=reason, ends_at=ends_at, now=now)
     with transaction.atomic():
         proxy = Proxy.objects.create(
             patient=patient,
@@ -108,6 +105,18 @@ def make_proxy(
         )
         _record("proxy_made", proxy, actor=actor, now=now)
     return proxy
+
+
+def check(*, patient: Patient, carer: User | None, reason: str, ends_at: dt.datetime, now: dt.datetime) -> None:
+    """Raises AccessRefused for what `make_proxy` would refuse."""
+    if len(reason.strip()) < SHORTEST_REASON:
+        raise AccessRefused(_("Say why: at least ten characters."), field="reason")
+    if ends_at <= now:
+        raise AccessRefused(_("The end must lie ahead."), field="ends_at")
+    if carer is None or not carer.is_active:
+        raise AccessRefused(_("Choose the login of the one who is to read."), field="carer")
+    if patient.user_id == carer.pk:
+        raise AccessRefused(_("This is the patient's own login."), field="carer")
 
 
 def end_proxy(*, proxy_id: UUID, actor: User, now: dt.datetime) -> bool:

@@ -87,6 +87,8 @@ def _care(*, user: User, patient: Patient, now: dt.datetime) -> Reason | None:
 def _has_signed(patient: Patient, links: Sequence[Link], claimed: Collection[tuple[UUID, str]]) -> bool:
     uuids: dict[UUID, list[str]] = {NOBODY: []}
     for hospital_id, uuid in claimed:
+        if not uuid:  # records that nobody signed have none either
+            continue
         uuids.setdefault(hospital_id, []).append(uuid)
     signed = Q()
     for hospital_id, of_hospital in uuids.items():

@@ -1,6 +1,6 @@
 """What of one patient's record one look may show. Made here only; every read of `passport.history` asks for one."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -8,12 +8,14 @@ from uuid import UUID
 from django.db.models import F, Q, QuerySet
 
 from passport.access.shapes import PROXIES, Basis
-from passport.models import Hide, Link, Patient, Record, SensitiveConcept
+from passport.models import Hide, Link, Patient, Record, SensitiveConcept, SourceConcept
 from passport.models.access import SensitiveSet
 from passport.models.links import LinkState
 
 ALL_SETS: frozenset[str] = frozenset(SensitiveSet.values)
 NO_SETS: frozenset[str] = frozenset()
+#: uuids asked for at once: below what every store takes as one list.
+AT_ONCE = 10_000
 
 
 def row_name(*, table: str, uuid: str, hospital_id: UUID, source_id: int) -> tuple[str, str]:
@@ -44,6 +46,11 @@ class Choice:
 
 #: concept uuid, or "SOURCE:code" in upper case → the sensitive sets it belongs to.
 Sets = Mapping[str, frozenset[str]]
+
+
+def concepts_of(record: Any) -> tuple[str, str]:
+    """uuids of what was asked, and of what was answered where the answer is a concept; empty where there is none."""
+    return record.concept_uuid, str(record.details.get("answer", ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +85,8 @@ class Scope:
         return replace(self, left_out=self.left_out | self.hides)
 
     def sets_of(self, record: Any) -> frozenset[str]:
-        """The sensitive sets of one record, by its question, by its coded answer, by their codes."""
-        details = record.details
-        found = self.sets.get(record.concept_uuid, NO_SETS) | self.sets.get(details.get("answer", ""), NO_SETS)
-        for code in details.get("codes", ()):
-            found |= self.sets.get(str(code).upper(), NO_SETS)
-        return found
+        """The sensitive sets of one record, by its question and by its coded answer."""
+        return frozenset().union(*(self.sets.get(uuid, NO_SETS) for uuid in concepts_of(record)))
 
     def is_hidden(self, record: Any) -> bool:
         """Whether the patient keeps it from doctors and carers."""
@@ -135,7 +138,7 @@ def hides_of(patient: Patient) -> Choice:
 
 
 def sets_by_name() -> Sets:
-    """The table of sensitive concepts, as it stands now: a change counts from the next look on."""
+    """The table of sensitive concepts, as it stands now: a change counts from the next look on. One small query."""
     found: dict[str, set[str]] = {}
     for uuid, source, code, name in SensitiveConcept.objects.values_list(
         "concept_uuid", "source", "code", "sensitive_set"
@@ -167,7 +170,31 @@ def visible(scope: Scope) -> Visible:
     """What this look may show: current and withdrawn records of the patient's *linked* links."""
     links = visible_links(scope)
     records = records_of(scope.patient.pk, links)
+    if scope.left_out.sets or scope.hides.sets:
+        scope = with_codes(scope, (_Concepts(*row) for row in records.values_list("concept_uuid", "details")))
     return Visible(scope=scope, links=links, records=_without(scope, records))
+
+
+class _Concepts(NamedTuple):
+    concept_uuid: str
+    details: Mapping[str, Any]
+
+
+def with_codes(scope: Scope, records: Iterable[Any]) -> Scope:
+    """The same scope, which now also knows those concepts of these records that are sensitive by a code of theirs.
+
+    A mapping in one hospital's dictionary counts for the concept wherever it is used: uuids are the same concept.
+    """
+    if not any(":" in name for name in scope.sets):
+        return scope
+    uuids = sorted({uuid for record in records for uuid in concepts_of(record) if uuid})
+    found = dict(scope.sets)
+    for start in range(0, len(uuids), AT_ONCE):
+        known = SourceConcept.objects.filter(concept_uuid__in=uuids[start : start + AT_ONCE])
+        for uuid, codes in known.values_list("concept_uuid", "codes"):
+            for source, code in codes:
+                found[uuid] = found.get(uuid, NO_SETS) | scope.sets.get(f"{source}:{code}".upper(), NO_SETS)
+    return replace(scope, sets=found)
 
 
 def visible_links(scope: Scope) -> list[Link]:

@@ -5,9 +5,10 @@ Here admins manage who there is. What is recorded about a patient they see throu
     audited    what Django writes to the admin's own history goes to the audit chain too
     accounts   logins          patients   passport holders, numbers that stand for none
     access     who may see whom           audit      the chain, to read
+    claims     whose provider rows        emergencies  their review          sensitive  sets of concepts
     foreign    pages of other packages that nobody may use here
 """
 
-from passport.admin import access, accounts, audit, foreign, glossary, patients
+from passport.admin import access, accounts, audit, claims, emergencies, foreign, glossary, patients, sensitive
 
-__all__ = ["access", "accounts", "audit", "foreign", "glossary", "patients"]
+__all__ = ["access", "accounts", "audit", "claims", "emergencies", "foreign", "glossary", "patients", "sensitive"]

@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from django.db.models import Count, Max, Q, QuerySet
 
-from passport.access.scope import Scope, visible, visible_links
+from passport.access.scope import Scope, visible, visible_links, with_codes
 from passport.history.cursors import RECORD_KEY, cursor_at, position_of
 from passport.history.shapes import LONGEST_PAGE, PAGE, Filters, RecordDetail, RecordsPage, RecordView, Status
 from passport.history.shown import filtered, views_of
@@ -33,8 +34,9 @@ def record_detail(*, scope: Scope, key: str) -> RecordDetail | None:
     """One record with its surroundings; None when the patient has no such record that may be shown."""
     seen = visible(scope)
     record = seen.records.filter(key=key).first()
-    if record is None or scope.leaves_out(record):
+    if record is None or seen.scope.leaves_out(record):
         return None
+    seen = replace(seen, scope=with_codes(seen.scope, [record]))
     around = Q(part_of=key)
     if record.part_of:
         around |= Q(key=record.part_of)
