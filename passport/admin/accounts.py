@@ -6,13 +6,16 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
-from passport import accounts
-from passport.admin.audited import AuditedAdmin
+from passport import accounts, entries
+from passport.admin.audited import AuditedAdmin, actor_of, changed_fields
 from passport.admin_site import moment
 from passport.models import User
 from passport.models.accounts import Role
+from passport.views import credentials
 
 
 class UsernameChecks:
@@ -45,6 +48,7 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     search_fields = ("username", "first_name", "last_name")
     filter_horizontal = ()
     readonly_fields = ("last_login", "date_joined")
+    actions = ("end_logins", "take_codes_away")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         ("Who", {"fields": ("first_name", "last_name", "email")}),
@@ -56,6 +60,30 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     @admin.display(description="last log-in (UTC)", ordering="last_login")
     def shown_last_login(self, account: User) -> str:
         return moment(account.last_login)
+
+    @admin.action(description="End every login of these accounts")
+    def end_logins(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for account in queryset:
+            entries.end_all(user=account, actor=actor_of(request), why="admin", now=timezone.now())
+        self.message_user(request, "Their sessions and tokens are ended. They can log in again.")
+
+    @admin.action(description="Take one-time codes away (lost phone)")
+    def take_codes_away(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Whoever must have a code sets up a new app at the next login."""
+        actor = actor_of(request)
+        for account in queryset:
+            if actor is not None:
+                credentials.take_devices_away(account=account, actor=actor, now=timezone.now())
+                entries.end_all(user=account, actor=actor, why="admin", now=timezone.now())
+        self.message_user(request, "Apps and recovery codes are gone. See that it was the owner who asked.")
+
+    def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
+        """After a new password, or when the account was closed: everything of before ends, also what no list shows."""
+        fields = {str(name).lower() for name in changed_fields(message)}
+        if "password" in fields or not obj.is_active:
+            why = "password" if "password" in fields else "closed"
+            entries.end_all(user=obj, actor=actor_of(request), why=why, now=timezone.now())
+        return super().log_change(request, obj, message)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         # The role alone says what an account may do; Django's own flags follow it.

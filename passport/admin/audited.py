@@ -35,8 +35,12 @@ class AuditedAdmin(ModelAdmin):  # type: ignore[type-arg]
             actor=actor_of(request),
             now=timezone.now(),
             patient_id=self.patient_id_of(obj),
-            details={"id": str(obj.pk), "fields": _changed_fields(message)},
+            details={"id": str(obj.pk), "fields": changed_fields(message), **self.more_details(obj)},
         )
+
+    def more_details(self, obj: Any) -> dict[str, object]:  # noqa: ARG002 - for those that have more to say
+        """Ids that belong into the audit row beside the row's own."""
+        return {}
 
     def patient_id_of(self, obj: Any) -> UUID | None:
         return getattr(obj, "patient_id", None)
@@ -46,7 +50,7 @@ def actor_of(request: HttpRequest) -> User | None:
     return request.user if isinstance(request.user, User) else None
 
 
-def _changed_fields(message: Any) -> list[str]:
+def changed_fields(message: Any) -> list[str]:
     """Names of the fields that changed; never what they hold."""
     parts = message if isinstance(message, list) else []
     return [str(name) for part in parts for name in part.get("changed", {}).get("fields", [])]

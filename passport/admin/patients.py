@@ -4,16 +4,19 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from passport import registration
 from passport.admin.audited import AuditedAdmin, actor_of
+from passport.admin.standing import StandingPages
 from passport.admin_site import moment, short_id
 from passport.audit import record_event
-from passport.models import Patient, PatientIdentifier, PlaceholderNumber
+from passport.models import Consent, Patient, PatientIdentifier, PlaceholderNumber
 
 #: What a Patient itself holds; the number is a row of its own.
 PATIENT_FIELDS = ("given_name", "family_name", "birth_date", "sex", "email", "phone")
@@ -26,12 +29,20 @@ class PatientForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text="Letters and digits count, in any writing. A reissued number is added to the ones below.",
     )
 
+    consent = forms.ChoiceField(
+        choices=[("", "none recorded"), *Consent.How.choices],
+        required=False,
+        help_text="How the holder agreed to a passport; of a new one only. Later: on the page “Standing”.",
+    )
+
     class Meta:
         model = Patient
         fields = PATIENT_FIELDS
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
+        if self.instance._state.adding and settings.REQUIRE_CONSENT and not cleaned.get("consent"):
+            self.add_error("consent", str(registration.ConsentMissing()))
         self._check_number(cleaned.get("national_id", ""))
         try:
             registration.check_fields(self.instance_as_typed(cleaned), now=timezone.now())
@@ -58,6 +69,20 @@ class PatientForm(forms.ModelForm):  # type: ignore[type-arg]
         return Patient(created_at=timezone.now(), **typed)
 
 
+class ConsentFilter(admin.SimpleListFilter):
+    title = "agreement"
+    parameter_name = "agreed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - fixed
+        return [("yes", "recorded"), ("no", "none recorded")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Patient]) -> QuerySet[Patient]:  # noqa: ARG002 - fixed
+        open_ones = Consent.objects.filter(withdrawn_at__isnull=True).values("patient")
+        if self.value() is None:
+            return queryset
+        return queryset.filter(pk__in=open_ones) if self.value() == "yes" else queryset.exclude(pk__in=open_ones)
+
+
 class IdentifierInline(admin.TabularInline):  # type: ignore[type-arg]
     model = PatientIdentifier
     fields = readonly_fields = ("number", "created_at")
@@ -70,12 +95,16 @@ class IdentifierInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Patient)
-class PatientAdmin(AuditedAdmin):
+class PatientAdmin(StandingPages, AuditedAdmin):
     form = PatientForm
-    fields = ("national_id", "given_name", "family_name", "birth_date", "sex", "email", "phone", "user", "created_at")
-    readonly_fields = ("user", "created_at")
+    fields = (
+        *("national_id", "given_name", "family_name", "birth_date", "sex", "email", "phone", "consent"),
+        *("user", "created_at", "died_on", "merged_into"),
+    )
+    readonly_fields = ("user", "created_at", "died_on", "merged_into")
     inlines = (IdentifierInline,)
-    list_display = ("short_id", "given_name", "family_name", "birth_date", "sex", "since")
+    list_display = ("short_id", "given_name", "family_name", "birth_date", "sex", "since", "agreed", "stands")
+    list_filter = (ConsentFilter,)
     list_display_links = ("short_id", "family_name")
     # By POST only would be better, but the address of admin's search is in nobody's log: see passport.logs.
     search_fields = ("=id", "given_name", "family_name")
@@ -90,19 +119,32 @@ class PatientAdmin(AuditedAdmin):
     def since(self, patient: Patient) -> str:
         return moment(patient.created_at)
 
+    @admin.display(description="agreed", boolean=True)
+    def agreed(self, patient: Patient) -> bool:
+        return bool(patient.has_open_consent)  # type: ignore[attr-defined]  # annotated below
+
+    @admin.display(description="stands")
+    def stands(self, patient: Patient) -> str:
+        return "merged" if patient.merged_into_id else "died" if patient.died_on else "open"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Patient]:
+        open_ones = Consent.objects.filter(patient=OuterRef("pk"), withdrawn_at__isnull=True)
+        found: QuerySet[Patient] = super().get_queryset(request)
+        return found.annotate(has_open_consent=Exists(open_ones))
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     def save_model(self, request: HttpRequest, obj: Patient, form: Any, change: bool) -> None:
         national_id, now = form.cleaned_data.get("national_id", ""), timezone.now()
         if change:
-            obj.save(update_fields=[name for name in form.changed_data if name != "national_id"])
+            obj.save(update_fields=[name for name in form.changed_data if name in PATIENT_FIELDS])
             if {"sex", "birth_date"} & set(form.changed_data):
                 registration.judge_again(patient=obj, now=now)
             if national_id:
                 registration.add_identifier(patient=obj, national_id=national_id, actor=actor_of(request), now=now)
             return
-        fields = {name: form.cleaned_data[name] for name in PATIENT_FIELDS}
+        fields = {name: form.cleaned_data[name] for name in (*PATIENT_FIELDS, "consent")}
         registered = registration.register_patient(national_id=national_id, actor=actor_of(request), now=now, **fields)
         obj.pk, obj.created_at = registered.patient.pk, registered.patient.created_at
         obj._state.adding = False

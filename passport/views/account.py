@@ -65,7 +65,7 @@ def change_password(request: HttpRequest, account: User) -> HttpResponse:
                     user=account, password=form.cleaned_data["new"], actor=account, why="changed", now=timezone.now()
                 )
             except passwords.PasswordRefused as refused:
-                form.add_error("new", refused.reasons)  # type: ignore[arg-type]  # a list is taken too
+                form.add_error("new", refused.reasons)
             else:
                 _stay(request, account)
                 messages.success(request, _("Your password is changed. Everywhere else you are logged out."))

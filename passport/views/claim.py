@@ -67,7 +67,7 @@ def claim_password(request: HttpRequest) -> HttpResponse:
                 code_id=code.pk, password=form.cleaned_data["new"], consents=form.cleaned_data["consents"], now=now
             )
         except passwords.PasswordRefused as refused:
-            form.add_error("new", refused.reasons)  # type: ignore[arg-type]  # a list is taken too
+            form.add_error("new", refused.reasons)
         except claiming.ClaimRefused:
             return HttpResponseRedirect(reverse("claim"))
         else:
@@ -130,7 +130,7 @@ def reset_password(request: HttpRequest) -> HttpResponse:
         try:
             contacts.reset(user=account, token=found["token"], password=form.cleaned_data["new"], now=timezone.now())
         except passwords.PasswordRefused as refused:
-            form.add_error("new", refused.reasons)  # type: ignore[arg-type]  # a list is taken too
+            form.add_error("new", refused.reasons)
         except contacts.ContactRefused:
             return render(request, "passport/reset_password.html", {"is_used_up": True}, status=410)
         else:

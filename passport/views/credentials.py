@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django_otp import devices_for_user, match_token
 from django_otp.models import Device
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
@@ -190,7 +191,7 @@ def make_recovery_codes(account: User) -> list[str]:
 
 def n_recovery_codes(account: User) -> int:
     """How many are left."""
-    return StaticToken.objects.filter(device__user=account).count()
+    return int(StaticToken.objects.filter(device__user=account).count())
 
 
 def renew_recovery_codes(*, account: User, now: datetime) -> list[str]:
@@ -208,8 +209,8 @@ def take_devices_away(*, account: User, actor: User, now: datetime) -> int:
     with transaction.atomic():
         n_gone = 0
         for kind in (TOTPDevice, StaticDevice):
-            devices = kind.objects.filter(user=account)
-            n_gone += devices.count()
+            devices: QuerySet[Device] = kind.objects.filter(user=account)
+            n_gone += len(devices)
             devices.delete()
         audit.record_event(
             action="code_devices_removed", actor=actor, now=now, details={"account": account.pk, "devices": n_gone}
