@@ -65,11 +65,19 @@ class Passport:
 
     def set_up(self, pretend: PretendHospital, patients: list[list[str]]) -> None:
         """From nothing, as docs/quickstart.md says: migrate, hospital, patients."""
+        self.set_up_many({"kigali": pretend}, patients)
+
+    def set_up_many(self, pretends: dict[str, PretendHospital], patients: list[list[str]]) -> None:
+        """`pretends`: by code."""
         self.manage("migrate", "--verbosity", "0")
-        hospital = {"code": "kigali", "name": "Kigali", "is_enabled": True, "national_id_types": ["National ID"]}
         read_as = {"time_zone": "Africa/Kigali", "locales": ["en"], "tls_mode": "none"}
-        entry = pretend.grant_reader() | hospital | read_as
-        (self.folder / "hospitals.json").write_text(json.dumps([entry]))
+        entries = [
+            pretend.grant_reader()
+            | {"code": code, "name": code.title(), "is_enabled": True, "national_id_types": ["National ID"]}
+            | read_as
+            for code, pretend in pretends.items()
+        ]
+        (self.folder / "hospitals.json").write_text(json.dumps(entries))
         self.manage("load_hospitals", str(self.folder / "hospitals.json"))
         with (self.folder / "patients.csv").open("w", newline="") as file:
             writer = csv.writer(file)
@@ -304,3 +312,31 @@ def test_an_outage_of_mongodb_is_the_stores_failure_and_no_persons(
         server.start()
         after = passport.inside("sync")
     assert (after["runs"][0]["status"], unexplained(after)) == ("ok", [0])
+
+
+# --- ten hospitals at once --------------------------------------------------------------------------------------------
+
+
+def test_ten_hospitals_that_are_written_at_once_all_succeed(
+    store: str, mariadb: MariaDBServer, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """T65: the same patient, and the same doctors under the uuids of one template; nothing is doubled or refused."""
+    pretends = {
+        f"h{number}": PretendHospital(mariadb, f"at_once_{number}", "2.6", seed="template").create()
+        for number in range(10)
+    }
+    for pretend in pretends.values():
+        alice = pretend.add_person(national_id=ALICE, sex="F", birth_date=dt.date(1990, 1, 1))
+        encounter = pretend.add_encounter(alice)
+        with pretend.bulk():
+            for _ in range(60):
+                pretend.add_obs(alice, "pulse", 70.0, encounter=encounter)
+    passport = passport_with(store, "at_once", tmp_path, request)
+    passport.set_up_many(pretends, [[ALICE, "A", "B", "1990-01-01", "F"]])
+    found = passport.inside("together")
+    assert [run["status"] for run in found["runs"]] == ["ok"] * len(pretends), found
+    assert (found["n_links"], found["n_patients"], found["n_doctors"]) == (10, 1, 10)
+    assert found["n_records"] == 10 * 61
+    after = passport.inside("sync")
+    assert unexplained(after) == [0] * len(pretends)
+    assert {run["n_created"] + run["n_updated"] + run["n_withdrawn"] for run in after["runs"]} == {0}

@@ -7,6 +7,7 @@ Each prints one JSON value on standard output. The settings come from the enviro
     histories NATIONAL_ID …         everything that passport.history says of each
     frozen CODE NATIONAL_ID         reads this patient there and stops itself (SIGSTOP) right before it writes records
     down                            what a run says whose store does not answer
+    together                        every hospital read at the same moment, each by a thread of its own
 """
 
 import contextlib
@@ -17,6 +18,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -141,7 +143,32 @@ def down() -> Any:
     return {**run_of(run), "n_failed_links": Link.objects.filter(n_failures__gt=0).count()}
 
 
+def together() -> Any:
+    from django.db import connections
+    from django.utils import timezone
+
+    from hospitals.models import Hospital
+    from openmrs_sync.pipeline import sync_hospital
+    from passport.models import Doctor, Link, Patient, Record
+
+    hospitals, runs = list(Hospital.objects.all()), []
+    ready = threading.Barrier(len(hospitals))
+
+    def read(hospital: Hospital) -> None:
+        ready.wait()
+        runs.append(run_of(sync_hospital(hospital=hospital, trigger="command", now=timezone.now(), deep=True)))
+        connections.close_all()
+
+    threads = [threading.Thread(target=read, args=(hospital,)) for hospital in hospitals]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    counts = {"n_links": Link, "n_patients": Patient, "n_doctors": Doctor, "n_records": Record}
+    return {"runs": runs} | {name: model.objects.count() for name, model in counts.items()}
+
+
 if __name__ == "__main__":
     django.setup()
-    actions = {each.__name__: each for each in (sync, later, histories, frozen, down)}
+    actions = {each.__name__: each for each in (sync, later, histories, frozen, down, together)}
     print(json.dumps(actions[sys.argv[1]](*sys.argv[2:])))
