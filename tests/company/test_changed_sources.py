@@ -184,7 +184,7 @@ def seen_and_synced(site: Site) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize(
-    ("left", "kind", "word"),
+    "left, kind, word",
     [("nothing", "misconfigured", "grant script"), ("SELECT on `kigali`.`person`", "schema_mismatch", "may SELECT")],
 )
 def test_grants_that_shrink_to_nothing_are_named_and_change_nothing(

@@ -8,9 +8,11 @@
                                                     one, and so are a column's description and an OK
         line.cut_after(bytes=10_000)
         line.refuse()                               the port is closed, and open connections end
+        line.silent_after(statements=25)            each connection falls silent with its 25th statement
         line.delay(0.5)                             every statement waits so long
         line.at_statement(7, action)                `action()` when the 7th statement from now on arrives, before the
                                                     server gets it; line.cut ends all connections
+        line.at_statement(2, action, containing=SNAPSHOT)  the 2nd that holds these words
         line.heal()                                 all well again, for new connections and those that are left
         line.n_connections, line.n_statements       seen since the beginning; a statement is a COM_QUERY
 
@@ -32,6 +34,7 @@ from typing import Self
 from tests.openmrs.server import LOOPBACK, MariaDBServer
 
 COM_QUERY = 3
+SNAPSHOT = b"CONSISTENT SNAPSHOT"  # a batch begins
 CHUNK = 1 << 16
 LOOK = 0.05  # seconds between looks at what the line is asked to do
 
@@ -44,8 +47,10 @@ class Weather:
     bytes_per_second: float | None = None
     packets: int | None = None
     bytes: int | None = None
+    statements: int | None = None
     delay: float = 0.0
     countdown: int = 0
+    containing: bytes = b""
     action: Callable[[], None] | None = None
 
 
@@ -55,6 +60,7 @@ class Connection:
     server: socket.socket
     n_packets: int = 0
     n_bytes: int = 0
+    n_statements: int = 0
     threads: list[threading.Thread] = field(default_factory=list)
 
     def end(self) -> None:
@@ -103,12 +109,15 @@ class Proxy:
     def cut_after(self, *, packets: int | None = None, bytes: int | None = None) -> None:
         self._weather = Weather(packets=packets, bytes=bytes)
 
+    def silent_after(self, *, statements: int) -> None:
+        self._weather = Weather(statements=statements)
+
     def delay(self, seconds: float) -> None:
         self._weather = Weather(delay=seconds)
 
-    def at_statement(self, n: int, action: Callable[[], None]) -> None:
+    def at_statement(self, n: int, action: Callable[[], None], *, containing: bytes = b"") -> None:
         """`n` counts from 1. The action runs once, in a thread of the proxy."""
-        self._weather = Weather(countdown=n, action=action)
+        self._weather = Weather(countdown=n, action=action, containing=containing)
 
     def refuse(self) -> None:
         self._stop_listening()
@@ -187,8 +196,9 @@ class Proxy:
         while content := connection.client.recv(CHUNK):
             for packet in packets.add(content):
                 if packet.number == 0 and packet.first == COM_QUERY:
-                    self._at_statement()
-            self._pass_or_wait()
+                    connection.n_statements += 1
+                    self._at_statement(content)
+            self._pass_or_wait(connection)
             connection.server.sendall(content)
 
     def _pump_down(self, connection: Connection) -> None:
@@ -200,7 +210,7 @@ class Proxy:
                 if self._weather.packets is not None and connection.n_packets > self._weather.packets:
                     connection.client.sendall(content[: packet.start])
                     return
-            self._pass_or_wait()
+            self._pass_or_wait(connection)
             if self._weather.bytes is not None and connection.n_bytes + len(content) > self._weather.bytes:
                 connection.client.sendall(content[: max(0, self._weather.bytes - connection.n_bytes)])
                 return
@@ -217,16 +227,21 @@ class Proxy:
             if self._ended.wait(1.0 / speed):
                 return
 
-    def _pass_or_wait(self) -> None:
-        while self._weather.is_hole and not self._ended.wait(LOOK):
+    def _pass_or_wait(self, connection: Connection) -> None:
+        while self._is_silent(connection) and not self._ended.wait(LOOK):
             continue
 
-    def _at_statement(self) -> None:
-        weather = self._weather
+    def _is_silent(self, connection: Connection) -> bool:
+        most = self._weather.statements
+        return self._weather.is_hole or (most is not None and connection.n_statements >= most)
+
+    def _at_statement(self, content: bytes) -> None:
+        weather, action = self._weather, None
         with self._lock:
             self.n_statements += 1
-            weather.countdown -= 1
-            action = weather.action if weather.countdown == 0 else None
+            if weather.containing in content:
+                weather.countdown -= 1
+                action = weather.action if weather.countdown == 0 else None
         if weather.delay:
             self._ended.wait(weather.delay)
         if action:
