@@ -26,6 +26,7 @@ SYNC_ONE = "openmrs_sync.tasks.sync_one"
 INSPECT_ONE = "openmrs_sync.tasks.inspect_one"
 PUBLISH_AUDIT_HEAD = "openmrs_sync.tasks.publish_audit_head"
 TELL_ALERTS = "openmrs_sync.tasks.tell_alerts"
+TELL_EMERGENCIES = "openmrs_sync.tasks.tell_emergencies"
 TICK_PERIOD = timedelta(minutes=1)
 HEARTBEAT = "tick"
 PRUNE_PERIOD = timedelta(days=1)
@@ -121,6 +122,10 @@ def enqueue_tick() -> None:
 
 def enqueue_alerts() -> None:
     async_task(TELL_ALERTS, task_name="tell alerts", group="alerts")
+
+
+def enqueue_emergencies() -> None:
+    async_task(TELL_EMERGENCIES, task_name="tell emergencies", group="emergencies")
 
 
 def enqueue_audit_head() -> None:

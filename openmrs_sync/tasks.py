@@ -1,5 +1,5 @@
 """What the queue runs. The dotted paths `openmrs_sync.tasks.tick`, `.sync_one`, `.inspect_one`,
-`.publish_audit_head` and `.tell_alerts` are frozen: rows in queues hold them.
+`.publish_audit_head`, `.tell_alerts` and `.tell_emergencies` are frozen: rows in queues hold them.
 
 Tasks take ids and return counts: arguments, results and tracebacks are kept in a table.
 """
@@ -17,6 +17,7 @@ from openmrs_sync import alerts, control, dry_run, inspections, pace, pipeline, 
 from openmrs_sync.errors import SyncError
 from openmrs_sync.models import Inspection, SyncRun
 from passport import audit_heads
+from passport.access import emergencies
 from passport.logs import where
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,8 @@ def tick() -> dict[str, int]:
         queue.enqueue_audit_head()  # a task of its own: a place that does not answer must not hold up the tick
     if alerts.look(now=now).n_to_tell:
         queue.enqueue_alerts()
+    if emergencies.is_anyone_to_tell(now=now):
+        queue.enqueue_emergencies()
     return {"n_interrupted": n_interrupted, "n_due": len(due), "n_queued": len(queued.runs)}
 
 
@@ -68,6 +71,11 @@ def publish_audit_head() -> dict[str, int]:
 def tell_alerts() -> dict[str, int]:
     """Tell what began and what is over, at the places of ALERT_TO. Delivered twice it may tell twice."""
     return {"n_told": alerts.tell_all(now=timezone.now())}
+
+
+def tell_emergencies() -> dict[str, int]:
+    """Mail to patients whose record was opened in an emergency. Delivered twice it tells nobody twice."""
+    return {"n_told": emergencies.tell_by_mail(now=timezone.now())}
 
 
 def sync_one(hospital_id: str, run_id: str) -> dict[str, int]:

@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from django.db import connections
 
@@ -35,6 +36,10 @@ class HospitalAnswer:
     def as_dict(self) -> dict[str, str | int]:
         return asdict(self)
 
+    def uncounted(self) -> "HospitalAnswer":
+        """For one who may not see everything: a count would tell that something was left out."""
+        return HospitalAnswer(hospital=self.hospital, status=self.status)
+
     def untold(self) -> "HospitalAnswer":
         """For a doctor without access: `held` would tell that somebody with this number holds a passport."""
         return replace(self, status="not_found") if self.status == "held" else self
@@ -48,18 +53,20 @@ def hospitals_to_ask(*, user: User, may_read: bool) -> list[Hospital]:
 
 
 def refresh_everywhere(
-    *, patient: Patient | None, hospitals: Iterable[Hospital], now: datetime
+    *, patient: Patient | None, hospitals: Iterable[Hospital], now: datetime, hidden: Container[UUID] = ()
 ) -> list[HospitalAnswer]:
     """Ask these hospitals side by side; who does not answer in time is `unreachable`.
 
-    `patient` None: a number that nobody holds.
+    `patient` None: a number that nobody holds. `hidden`: hospitals that the patient keeps from the one who asks; they
+    answer as if they did not know the number.
     """
     until = time.monotonic() + ENGINE_SECONDS
     answers: dict[str, HospitalAnswer] = {}
 
     def ask(hospital: Hospital) -> None:
         try:
-            answers[hospital.code] = _refresh(hospital=hospital, patient=patient, now=now, until=until)
+            known = None if hospital.pk in hidden else patient
+            answers[hospital.code] = _refresh(hospital=hospital, patient=known, now=now, until=until)
         except Exception:  # noqa: BLE001 - the thread's entry point; the engine has logged what it knows
             answers[hospital.code] = HospitalAnswer(hospital=hospital.code, status="failed")
         finally:

@@ -41,12 +41,12 @@ from openmrs_sync.api.serializers import (
 )
 from openmrs_sync.models import SyncRun
 from openmrs_sync.runs import ERRORS
-from passport.access import may_read
+from passport.access import NotAllowed, Scope, peek
 from passport.api import problems
 from passport.api.parsing import JSONParser
 from passport.api.serializers import ProblemSerializer
 from passport.audit import record_event
-from passport.models import User
+from passport.models import Patient, User
 from passport.registration import find_patient
 
 PAGE = 50
@@ -139,6 +139,14 @@ class SyncAll(AdminView):
         return conflict("No run could be started: none of the hospitals is live and idle.", data)
 
 
+def _scope_of(user: User, patient: Patient, *, now: datetime) -> Scope | None:
+    """What this doctor may see of this patient; None: nothing."""
+    try:
+        return peek(user=user, now=now, patient_id=patient.pk).scope
+    except NotAllowed:
+        return None
+
+
 class SyncPatient(APIView):
     """Ask the hospitals for one patient's rows now; answers within 20 seconds."""
 
@@ -158,7 +166,8 @@ class SyncPatient(APIView):
     def post(self, request: Request, national_id: str) -> Response:
         user, now = caller(request), timezone.now()
         patient = find_patient(national_id=national_id)
-        basis = "admin" if user.is_admin else patient and may_read(user=user, patient=patient, now=now)
+        scope = None if user.is_admin or patient is None else _scope_of(user, patient, now=now)
+        basis = "admin" if user.is_admin else scope and scope.basis
         hospitals = patient_refresh.hospitals_to_ask(user=user, may_read=bool(basis))
         named = request.query_params.get("hospital")
         asked = [hospital for hospital in hospitals if named in (None, hospital.code)]
@@ -169,9 +178,13 @@ class SyncPatient(APIView):
             record(action="sync_patient_refused", basis="refused")
             raise problems.RefusalRecorded("You may refresh this person from your own hospital only.")
         record(action="sync_patient", basis=basis or "own_hospital")
-        answers = patient_refresh.refresh_everywhere(patient=patient, hospitals=asked, now=now)
+        # Their own hospital a doctor may always ask: they work with its files.
+        hidden = scope.left_out.hospitals - {user.hospital_id} if scope else frozenset()
+        answers = patient_refresh.refresh_everywhere(patient=patient, hospitals=asked, now=now, hidden=hidden)
         if not basis:
             answers = [answer.untold() for answer in answers]
+        if scope and scope.is_partial:
+            answers = [answer.uncounted() for answer in answers]
         details = {answer.hospital: answer.as_dict() for answer in answers}
         record(action="sync_patient_done", details=details)
         return Response(SyncPatientSerializer({"hospitals": [answer.as_dict() for answer in answers]}).data)

@@ -11,8 +11,10 @@ from uuid import UUID
 from django.conf import settings
 from django.core.mail import send_mail
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext, override
 
+from passport import letters
 from passport.access.shapes import NOBODY, REFUSED, AccessRefused, NotAllowed
 from passport.audit import record_event
 from passport.models import EmergencyAccess, Patient, User
@@ -119,17 +121,25 @@ def mark_seen(*, patient: Patient, actor: User, emergency_id: UUID, now: dt.date
     return True
 
 
+def is_anyone_to_tell(*, now: dt.datetime) -> bool:
+    """Whether `tell_by_mail` has something to do; never where no mail server was named."""
+    return letters.can_send() and _waiting(now=now).exists()
+
+
+def _waiting(*, now: dt.datetime) -> QuerySet[EmergencyAccess]:
+    """Emergencies of the last week whose patient has an address and was not written to."""
+    recent = EmergencyAccess.objects.filter(mailed_at__isnull=True, created_at__gt=now - dt.timedelta(days=7))
+    return recent.filter(patient__isnull=False).exclude(patient__email="")
+
+
 def tell_by_mail(*, now: dt.datetime) -> int:
     """Mail to every patient with an address whose record was opened in an emergency of the last week; how many.
 
     Without health content, without the name of anybody or of a hospital: mail is read by others. Not in the request
     that broke the glass, which must take as long for an unknown number. What fails is tried again at the next call.
     """
-    waiting = EmergencyAccess.objects.filter(
-        mailed_at__isnull=True, created_at__gt=now - dt.timedelta(days=7), patient__isnull=False
-    ).exclude(patient__email="")
     n_sent = 0
-    for emergency in waiting.select_related("patient__user").order_by("created_at")[:100]:
+    for emergency in _waiting(now=now).select_related("patient__user").order_by("created_at")[:100]:
         # Taken before it is sent: of two workers one sends.
         mine = EmergencyAccess.objects.filter(pk=emergency.pk, mailed_at__isnull=True)
         if emergency.patient is None or not mine.update(mailed_at=now):

@@ -6,7 +6,7 @@ A National ID may be written with slashes of its own.
 from django.urls import URLPattern, URLResolver, include, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from passport.api import summaries, views
+from passport.api import emergencies, summaries, views
 from passport.api.docs import Docs
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         r"^patients/(?P<national_id>.+)/summary/?$", summaries.PatientSummary.as_view(), name="api-patient-summary"
     ),
     re_path(r"^patients/(?P<national_id>.+)/fhir/?$", summaries.PatientFhir.as_view(), name="api-patient-fhir"),
+    re_path(r"^emergencies/?$", emergencies.Emergencies.as_view(), name="api-emergencies"),
     re_path(r"^me/?$", views.OwnProfile.as_view(), name="api-me"),
     re_path(r"^me/records/?$", views.OwnRecords.as_view(), name="api-me-records"),
     re_path(r"^me/summary/?$", summaries.OwnSummary.as_view(), name="api-me-summary"),

@@ -105,6 +105,7 @@ class PatientRecords(APIView):
     """A patient's history from all hospitals, newest first, undated last.
 
     For a doctor with access and for the patient. An unknown number and a number without the right are one answer.
+    The header `Record-Partial: true` says that the patient keeps some entries from the caller.
     """
 
     throttle_classes = (ScopedRateThrottle,)
@@ -174,7 +175,13 @@ def _records(request: Request, opened: Opened) -> Response:
     filters = history.parse_filters(request.query_params)
     page = history.records_page(scope=opened.scope, filters=filters, cursor=request.query_params.get("cursor"))
     fresh = history.freshness(scope=opened.scope, now=timezone.now())
-    return Response(RecordPageSerializer({"results": page.results, "next": page.next, "freshness": fresh}).data)
+    body = RecordPageSerializer({"results": page.results, "next": page.next, "freshness": fresh}).data
+    return Response(body, headers=partial_header(opened))
+
+
+def partial_header(opened: Opened) -> dict[str, str]:
+    """Said to one from whom the patient keeps something, whether or not this answer would have held any of it."""
+    return {"Record-Partial": "true"} if opened.scope.is_partial else {}
 
 
 def open_own(request: Request, action: Action) -> Opened:
