@@ -100,6 +100,12 @@ def duration(seconds: float | None) -> str:
     return "less than a minute"
 
 
+def about(seconds: float) -> str:
+    """`about 2 minutes`, `less than a minute`: for what is to come."""
+    text = duration(seconds)
+    return text if text.startswith("less") else f"about {text}"
+
+
 def cost(*, n_rows: int, seconds: float) -> str:
     """What reading cost the hospital's server: `48,213 rows, 3.2 s`."""
     return f"{n_rows:,} rows, {seconds:.1f} s"

@@ -130,7 +130,7 @@ def _shown(hospital: Hospital) -> dict[str, Any]:
         "done": done,
         "is_outdated": done is not None and done.config_version != hospital.config_version,
         "result": result,
-        "duration": words.duration(result.get("seconds")) if result else "",
+        "duration": words.about(result["seconds"]) if result else "",
         "held": [(words.link_reason(reason), n) for reason, n in result.get("held", {}).items()],
         "tables": [(words.TABLES[table], figures) for table, figures in result.get("tables", {}).items()],
         "parked": [(*words.parked_reason(reason), n) for reason, n in result.get("parked", {}).items()],

@@ -10,6 +10,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from hospitals.admin import ReadOnly
@@ -46,7 +48,7 @@ class WhyFilter(admin.SimpleListFilter):
 class ParkedRowAdmin(ReadOnly, _ParkedRowAdmin):
     change_list_template = "admin/openmrs_sync/parked_rows.html"
     change_form_template = "admin/openmrs_sync/parked_row.html"
-    list_display = ["row", "hospital", "why", "next_step", "attempts", "since", "shown_tried_at", "shown_next_try_at"]
+    list_display = ["row", "hospital", "why", "since", "tried", "shown_next_try_at"]
     list_filter = ["hospital", "table", WhyFilter]
     list_select_related = ["hospital"]
     ordering = ["-parked_at", "-pk"]
@@ -70,20 +72,16 @@ class ParkedRowAdmin(ReadOnly, _ParkedRowAdmin):
         return f"{row.table} {row.source_id}"
 
     @admin.display(description="why", ordering="reason")
-    def why(self, row: ParkedRow) -> str:
-        return words.parked_reason(row.reason)[0]
-
-    @admin.display(description="what to do")
-    def next_step(self, row: ParkedRow) -> str:
-        return words.parked_reason(row.reason)[1]
+    def why(self, row: ParkedRow) -> SafeString:
+        return format_html('{} <span class="sync-note">{}</span>', *words.parked_reason(row.reason))
 
     @admin.display(description="since (UTC)", ordering="parked_at")
     def since(self, row: ParkedRow) -> str:
         return moment(row.parked_at)
 
-    @admin.display(description="tried (UTC)", ordering="tried_at")
-    def shown_tried_at(self, row: ParkedRow) -> str:
-        return moment(row.tried_at)
+    @admin.display(description="attempts", ordering="attempts")
+    def tried(self, row: ParkedRow) -> str:
+        return f"{row.attempts}, last {moment(row.tried_at)}"
 
     @admin.display(description="next try (UTC)", ordering="next_try_at")
     def shown_next_try_at(self, row: ParkedRow) -> str:
