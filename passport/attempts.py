@@ -67,6 +67,7 @@ def _take_one(limit: Limit, *, now: dt.datetime) -> bool:
             try:
                 with transaction.atomic():
                     Attempts.objects.create(key=limit.key, count=1, until=now + limit.window)
+                clean(now=now)
             except IntegrityError:  # somebody else was first, a moment ago
                 mine.update(count=F("count") + 1)
         return mine.values_list("count", flat=True).get() <= limit.most

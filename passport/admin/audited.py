@@ -38,7 +38,7 @@ class AuditedAdmin(ModelAdmin):  # type: ignore[type-arg]
             details={"id": str(obj.pk), "fields": changed_fields(message), **self.more_details(obj)},
         )
 
-    def more_details(self, obj: Any) -> dict[str, object]:  # noqa: ARG002 - for those that have more to say
+    def more_details(self, obj: Any) -> dict[str, object]:
         """Ids that belong into the audit row beside the row's own."""
         return {}
 

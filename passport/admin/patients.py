@@ -73,10 +73,10 @@ class ConsentFilter(admin.SimpleListFilter):
     title = "agreement"
     parameter_name = "agreed"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - fixed
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("yes", "recorded"), ("no", "none recorded")]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Patient]) -> QuerySet[Patient]:  # noqa: ARG002 - fixed
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Patient]) -> QuerySet[Patient]:
         open_ones = Consent.objects.filter(withdrawn_at__isnull=True).values("patient")
         if self.value() is None:
             return queryset

@@ -362,6 +362,8 @@ def test_a_device_that_an_admin_adds_for_another_is_audited_and_ends_their_login
         "t0": "0",
         "digits": "6",
         "tolerance": "1",
+        "drift": "0",
+        "throttling_failure_count": "0",
     }
     browser.post("/admin/otp_totp/totpdevice/add/", typed)
     assert TOTPDevice.objects.get().name == "planted"

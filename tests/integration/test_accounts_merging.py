@@ -1,0 +1,139 @@
+"""Merging, correcting and erasing passports while a real hospital is read: nothing is ever shown under a wrong one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from openmrs_sync import enricher
+from passport import erasure, merging, registration
+from passport.models import Link, Merge, Patient, Record, User
+from passport.models.links import LinkState
+from tests.integration import world
+from tests.integration.world import Site
+from tests.records import make_account
+
+pytestmark = [pytest.mark.django_db, pytest.mark.integration]
+ALICE, ALICE_TOO = "1199080012345678", "1199080099999999"
+
+
+@pytest.fixture
+def grace(settings: Any) -> User:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    return make_account(username="grace", role="admin")
+
+
+def somebody(site: Site, national_id: str, *values: float) -> int:
+    person = site.pretend.add_person(national_id=national_id)
+    encounter = site.pretend.add_encounter(person)
+    for value in values:
+        site.pretend.add_obs(person, "weight", value, encounter=encounter)
+    return person
+
+
+def weights(site: Site, patient: Patient) -> list[str]:
+    return sorted(record.value for (table, _), record in world.shown(site.hospital, patient).items() if table == "obs")
+
+
+def while_it_reads(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """`act` happens once, after a batch was read from the hospital and before it is written."""
+    original, acts = enricher.render, [act]
+
+    def render(*args: Any, **kwargs: Any) -> Any:
+        if acts:
+            acts.pop()()
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(enricher, "render", render)
+
+
+def test_a_merge_shows_everything_under_one_passport_and_its_undoing_parts_it(kigali: Site, grace: User) -> None:
+    kept, merged = world.register(ALICE), world.register(ALICE_TOO)
+    somebody(kigali, ALICE, 60.0)
+    somebody(kigali, ALICE_TOO, 71.0)
+    world.synced(kigali.hospital)
+    assert (weights(kigali, kept), weights(kigali, merged)) == (["60"], ["71"])
+
+    made = merging.merge(kept=kept, merged=merged, actor=grace, now=timezone.now())
+    assert (weights(kigali, kept), weights(kigali, merged)) == (["60"], [])  # hidden until it is judged
+    world.synced(kigali.hospital)
+    assert (weights(kigali, kept), weights(kigali, merged)) == (["60", "71"], [])
+    assert world.verified(kigali.hospital).is_well
+
+    merging.undo(merge=made, actor=grace, now=timezone.now())
+    assert (weights(kigali, kept), weights(kigali, merged)) == ([], [])
+    world.synced(kigali.hospital)
+    assert (weights(kigali, kept), weights(kigali, merged)) == (["60"], ["71"])
+    assert set(Link.objects.values_list("state", flat=True)) == {LinkState.LINKED}
+    assert world.verified(kigali.hospital).is_well
+
+
+def test_a_merge_while_a_hospital_is_read_shows_nothing_under_the_passport_that_ended(
+    kigali: Site, grace: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, merged = world.register(ALICE), world.register(ALICE_TOO)
+    somebody(kigali, ALICE_TOO, 71.0)
+    while_it_reads(monkeypatch, lambda: merging.merge(kept=kept, merged=merged, actor=grace, now=timezone.now()))
+    world.sync(kigali.hospital)
+    assert Merge.objects.exists()
+    assert (weights(kigali, kept), weights(kigali, merged)) == ([], [])
+    world.synced(kigali.hospital)
+    assert (weights(kigali, kept), weights(kigali, merged)) == (["71"], [])
+    assert world.verified(kigali.hospital).is_well
+
+
+def test_what_was_linked_after_a_merge_goes_where_its_number_goes(kigali: Site, grace: User) -> None:
+    kept, merged = world.register(ALICE), world.register(ALICE_TOO)
+    made = merging.merge(kept=kept, merged=merged, actor=grace, now=timezone.now())
+    somebody(kigali, ALICE_TOO, 71.0)
+    world.synced(kigali.hospital)
+    assert weights(kigali, kept) == ["71"]
+    merging.undo(merge=made, actor=grace, now=timezone.now())
+    assert weights(kigali, kept) == []
+    world.synced(kigali.hospital)
+    assert (weights(kigali, kept), weights(kigali, merged)) == ([], ["71"])
+
+
+def test_a_corrected_number_takes_the_wrong_history_away_at_once(kigali: Site, grace: User) -> None:
+    patient = world.register(ALICE_TOO)
+    somebody(kigali, ALICE_TOO, 99.0)  # somebody else's
+    somebody(kigali, ALICE, 60.0)
+    world.synced(kigali.hospital)
+    assert weights(kigali, patient) == ["99"]
+    registration.correct_identifier(
+        identifier=patient.identifiers.get(), national_id=ALICE, keeps_old=False, actor=grace, now=timezone.now()
+    )
+    assert weights(kigali, patient) == []
+    world.synced(kigali.hospital)
+    assert weights(kigali, patient) == ["60"]
+
+
+def test_an_erased_person_is_unmatched_and_not_linked_again(kigali: Site, grace: User) -> None:
+    patient, other = world.register(ALICE), world.register(ALICE_TOO)
+    somebody(kigali, ALICE, 60.0)
+    somebody(kigali, ALICE_TOO, 71.0)
+    world.synced(kigali.hospital)
+    erasure.erase(patient=patient, confirmation=str(patient.pk), actor=grace, now=timezone.now())
+    world.synced(kigali.hospital)
+    assert set(Link.objects.values_list("patient_id", flat=True)) == {other.pk}
+    assert set(Record.objects.values_list("patient_id", flat=True)) == {other.pk}
+    assert world.verified(kigali.hospital).is_well
+
+
+def test_erasing_while_a_hospital_is_read_leaves_nothing_behind(
+    kigali: Site, grace: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run had read the person before; it loses its claim and writes nothing."""
+    patient = world.register(ALICE)
+    somebody(kigali, ALICE, 60.0)
+    while_it_reads(
+        monkeypatch,
+        lambda: erasure.erase(patient=patient, confirmation=str(patient.pk), actor=grace, now=timezone.now()),
+    )
+    run = world.sync(kigali.hospital)
+    assert run.status == "failed"
+    assert not Record.objects.exists()
+    assert not Link.objects.exists()
+    world.synced(kigali.hospital)
+    assert not Record.objects.exists()
