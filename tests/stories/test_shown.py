@@ -16,11 +16,13 @@ from passport.history import Standing, Status
 from passport.models import Patient, Record
 from tests.integration import world
 from tests.integration.world import Site
-from tests.records import make_account
+from tests.records import make_account, own_scope
 
 pytestmark = [pytest.mark.django_db, pytest.mark.integration]
 
 ALICE = "1199080012345678"
+#: The whole record, to take along.
+EXPORTS = ("/api/me/summary/", "/api/me/fhir/")
 DAY = dt.timedelta(days=1)
 
 
@@ -56,36 +58,37 @@ def api_values(patient: Patient) -> list[str]:
     return [record["value"] for record in api(patient, "/api/me/records/?category=vital")["results"]]
 
 
-def test_a_void_is_gone_from_page_and_api_and_its_version_is_kept(
+def test_a_void_is_gone_from_page_api_and_exports_and_its_version_is_kept(
     kigali: Site, alice: tuple[int, Patient, Client]
 ) -> None:
     """T19: and comes back with the un-void."""
     person, patient, browser = alice
-    wrong = kigali.pretend.add_obs(person, "weight", 777.0)
-    right = kigali.pretend.add_obs(person, "weight", 61.0)
+    kigali.pretend.add_obs(person, "weight", 61.0)
+    wrong = kigali.pretend.add_obs(person, "weight", 777.25)  # the newest, which a summary tells
     kigali.sync()
-    assert "777" in page(browser)
+    assert "777.25" in page(browser)
+    assert [path for path in EXPORTS if "777.25" in str(api(patient, path))] == list(EXPORTS)
     kigali.pretend.void_obs(wrong)
     kigali.sync()
-    assert "777" not in page(browser)
+    assert "777.25" not in page(browser)
+    assert not [path for path in EXPORTS if "777.25" in str(api(patient, path))]
     assert api_values(patient) == ["61"]
-    kept = history.records_page(patient=patient, filters=history.Filters(status=Status.WITHDRAWN)).results
-    assert [(each.source.id, each.value, each.withdrawn_reason) for each in kept] == [(wrong, "777", "voided")]
+    kept = history.records_page(scope=own_scope(patient), filters=history.Filters(status=Status.WITHDRAWN)).results
+    assert [(each.source.id, each.value, each.withdrawn_reason) for each in kept] == [(wrong, "777.25", "voided")]
     kigali.pretend.unvoid_obs(wrong)
     kigali.sync()
-    assert sorted(api_values(patient)) == ["61", "777"]
-    assert right != wrong
+    assert sorted(api_values(patient)) == ["61", "777.25"]
 
 
 def test_of_an_edit_chain_the_page_has_one_card(kigali: Site, alice: tuple[int, Patient, Client]) -> None:
     """T23"""
     person, patient, browser = alice
-    first = kigali.pretend.add_obs(person, "weight", 701.0)
+    first = kigali.pretend.add_obs(person, "weight", 70.125)
     kigali.sync()
-    kigali.pretend.edit_obs(kigali.pretend.edit_obs(first, 702.0), 703.0)
+    kigali.pretend.edit_obs(kigali.pretend.edit_obs(first, 70.25), 70.375)
     kigali.sync()
-    assert [word in page(browser) for word in ("701", "702", "703")] == [False, False, True]
-    assert api_values(patient) == ["703"]
+    assert [word in page(browser) for word in ("70.125", "70.25", "70.375")] == [False, False, True]
+    assert api_values(patient) == ["70.375"]
 
 
 def test_a_row_without_a_date_says_that_its_date_is_unknown(kigali: Site, alice: tuple[int, Patient, Client]) -> None:
@@ -102,7 +105,7 @@ def test_a_row_without_a_date_says_that_its_date_is_unknown(kigali: Site, alice:
 
 
 def medicines(patient: Patient, now: dt.datetime) -> dict[int, Standing]:
-    found = history.overview(patient=patient, now=now).medications
+    found = history.overview(scope=own_scope(patient), now=now).medications
     return {stated.record.source.id: stated.standing for stated in found}
 
 
@@ -167,7 +170,7 @@ def test_what_a_patient_gets_is_a_list_of_fields_and_nothing_inside_leaks(
     }
     looks = {frozenset(look) for look in answers["/api/me/access/"]["results"]}
     assert looks == {frozenset({"at", "action", "who", "role", "basis", "hospital", "hospital_name", "was_refused"})}
-    told = str(answers)
+    told = str(answers) + "".join(str(api(patient, path)) for path in EXPORTS)
     hospital = kigali.hospital
     inside = (world.PASSWORD, hospital.password_sealed, f":{hospital.port}", django_settings.SECRET_KEY, "link_id")
     assert not [word for word in inside if word in told]

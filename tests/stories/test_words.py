@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hospitals.models import Hospital
 from openmrs_sync.models import ParkedRow
 from passport.history.shown import view
-from passport.models import Link, Record
+from passport.models import Link, Patient, Record
 from tests.integration import world
 from tests.integration.world import Site
+from tests.records import own_scope
 from tests.source_rows import DAY, condition, encounter, obs, one_record, visit
 
 pytestmark = pytest.mark.django_db
@@ -165,4 +166,4 @@ def view_of(row: object, zone: str):  # type: ignore[no-untyped-def]  # a Record
     rendered = one_record(row, zone=ZoneInfo(zone))
     hospital = Hospital(code="kigali", name="Kigali", time_zone=zone)
     stored = Record(key="0", at_local=rendered.at_local, received_at=timezone.now())
-    return view(stored, Link(hospital=hospital))
+    return view(stored, Link(hospital=hospital), own_scope(Patient()))
