@@ -17,6 +17,16 @@ def env(monkeypatch: pytest.MonkeyPatch, **values: str) -> Any:
     return environ.FileAwareEnv()
 
 
+def test_mail_is_off_without_an_address_and_nonsense_is_refused() -> None:
+    assert environment.mail("")["EMAIL_BACKEND"].endswith(".dummy.EmailBackend")
+    found = environment.mail("smtp+tls://user:secret@mail.example.org:587")
+    assert (found["EMAIL_HOST"], found["EMAIL_PORT"], found["EMAIL_USE_TLS"]) == ("mail.example.org", 587, True)
+    for nonsense in ("mail.example.org", "https://mail.example.org", "consolemail://", "smtp://h:port"):
+        with pytest.raises(ImproperlyConfigured, match="EMAIL_URL must look like") as refused:
+            environment.mail(nonsense)
+        assert nonsense not in str(refused.value)
+
+
 def test_a_missing_secret_is_refused_with_the_command_that_makes_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
