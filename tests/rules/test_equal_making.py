@@ -1,0 +1,244 @@
+"""Equal-making: our records of a person are what the source's rows render to, no more, no less, no older."""
+
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from openmrs_sync import balance, pipeline, refresh, writer
+from openmrs_sync import session as sessions
+from openmrs_sync.models import ParkedRow
+from openmrs_sync.stores.relational import RelationalStore
+from passport.models import Record
+from tests.integration import world
+from tests.rules.ward import ALICE, BOB, Rule, Ward
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_digest_covers_the_rendered_record(ward: Ward, rule: Rule) -> None:
+    """T85: a concept is renamed; not a column of the row itself has changed."""
+    digest_of = writer.digest_of
+
+    def of_the_source_row(row: Any, salt: bytes) -> int:
+        own = row._replace(concept="", category="", unit="", low=None, high=None, flag=None, order_at=0, location="")
+        return digest_of(own, salt)
+
+    rule.instead(writer, "digest_of", of_the_source_row)
+    ward.pretend.rename_concept("weight", "Weight", in_place=True)
+    ward.see(ward.add_holder(ALICE), 60)
+    ward.sync()
+    ward.pretend.rename_concept("weight", "Body mass", in_place=True)
+    ward.sync(full=True)
+    rule.ends(Record.objects.get(table="obs").concept, kept="Body mass", taken_out="Weight")
+
+
+@pytest.mark.slow
+def test_the_digest_covers_whose_record_it_is(ward: Ward, rule: Rule) -> None:
+    """T85: the number is corrected to Bob's: the same link, the same rows, another patient."""
+    digest_of = writer.digest_of
+    rule.instead(writer, "digest_of", lambda row, _salt: digest_of(row, b""))
+    world.register(BOB)
+    person = ward.add_holder(ALICE)
+    ward.see(person, 60)
+    ward.sync()
+    (identifier,) = ward.pretend.identifiers_of(person)
+    ward.pretend.change_identifier(identifier, BOB)
+    ward.sync()
+    rule.ends(ward.seen_by(BOB), kept=["60"], taken_out=[])
+
+
+@pytest.mark.slow
+def test_a_record_that_was_withdrawn_is_not_taken_for_equal(ward: Ward, rule: Rule) -> None:
+    """T20, T85: voided, read, un-voided: the row is again what it was, to the last byte."""
+    rule.reworded(writer, "compare", ("elif known == (digest, link_id, True):", "elif known.digest == digest:"))
+    rule.reworded(RelationalStore, "withdraw", ("_reason = %s, digest = 0,", "_reason = %s,"))
+    (weight,) = ward.see(ward.add_holder(ALICE), 60)
+    ward.sync()
+    ward.pretend.void_obs(weight)
+    ward.sync()
+    ward.pretend.unvoid_obs(weight)
+    ward.sync()
+    rule.ends(ward.values(), kept={weight: "60"}, taken_out={})
+
+
+def test_what_is_gone_at_the_source_is_withdrawn(ward: Ward, rule: Rule) -> None:
+    """T24: an engine that only adds and updates shows the purged row for ever."""
+    rule.instead(refresh, "_lose", lambda *_, **__: None)
+    first, second = ward.see(ward.add_holder(ALICE), 60, 61)
+    ward.sync()
+    ward.pretend.purge_obs(first)
+    ward.sync()
+    rule.ends(ward.values(), kept={second: "61"}, taken_out={first: "60", second: "61"})
+
+
+@pytest.mark.slow
+def test_what_is_voided_at_the_source_is_withdrawn(ward: Ward, rule: Rule) -> None:
+    """T19"""
+    rule.reworded(
+        writer,
+        "compare",
+        ("for left_out in (*person.excluded, *person.parked) if stored else ():", "for left_out in person.parked:"),
+    )
+    first, second = ward.see(ward.add_holder(ALICE), 60, 61)
+    ward.sync()
+    ward.pretend.void_obs(first)
+    ward.sync()
+    rule.ends(ward.values(), kept={second: "61"}, taken_out={first: "60", second: "61"})
+
+
+@pytest.mark.slow
+def test_a_record_whose_row_is_now_parked_is_withdrawn(ward: Ward, rule: Rule) -> None:
+    """The value was deleted at the hospital: we must not go on showing it."""
+    rule.reworded(writer, "compare", ("(*person.excluded, *person.parked) if stored", "person.excluded if stored"))
+    person = ward.add_holder(ALICE)
+    (weight,) = ward.see(person, 60)
+    ward.sync()
+    ward.change_quietly(weight, value_numeric=None)
+    ward.sync(full=True)
+    rule.ends(ward.values(), kept={}, taken_out={weight: "60"})
+
+
+@pytest.mark.slow
+def test_parked_rows_are_replaced_and_not_only_added(ward: Ward, rule: Rule) -> None:
+    """T11: a row that got its value is no longer in the list of what could not be shown."""
+    rule.reworded(
+        balance,
+        "_replace_parked",
+        ("ParkedRow.objects.filter(pk__in=ended).delete()", "ended.clear()"),
+    )
+    weight = ward.pretend.add_obs(ward.add_holder(ALICE), "weight")
+    ward.sync()
+    ward.change_quietly(weight, value_numeric=60)
+    ward.sync(full=True)
+    total = world.verified(ward.hospital).total
+    assert total is not None
+    found = (ParkedRow.objects.count(), total.n_unexplained)
+    rule.ends(found, kept=(0, 0), taken_out=(1, 1))
+
+
+@pytest.mark.slow
+def test_parked_rows_are_replaced_together_with_the_mark(
+    ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T7, T11, T31: killed between the two, a row would be in neither list, and nobody would come back for it."""
+    parked = "    _replace_parked(balances=balances, rendered=rendered, claim=claim, now=read_at)\n"
+    rule.reworded(
+        balance,
+        "finish",
+        (f"    {parked}", ""),
+        ("            cursor.executemany(_FRESH, rows)\n", f"            cursor.executemany(_FRESH, rows)\n{parked}"),
+    )
+    weight = ward.pretend.add_obs(ward.add_holder(ALICE), "weight")
+    with monkeypatch.context() as patch:
+
+        def killed(**_: Any) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(balance, "_replace_parked", killed)
+        with pytest.raises(KeyboardInterrupt):
+            world.sync(ward.hospital)
+    ward.look()
+    found = list(ParkedRow.objects.values_list("source_id", flat=True))
+    rule.ends(found, kept=[weight], taken_out=[])
+
+
+@pytest.mark.slow
+def test_only_differences_are_written(ward: Ward, rule: Rule) -> None:
+    """Read again and nothing has changed: not a record is touched."""
+    rule.reworded(writer, "compare", ("elif known == (digest, link_id, True):", "elif False:"))
+    ward.see(ward.add_holder(ALICE), 60, 61)
+    ward.sync()
+    run = ward.sync(full=True)
+    rule.ends((run.n_updated, run.n_unchanged), kept=(0, 3), taken_out=(3, 0))
+
+
+@pytest.mark.slow
+def test_a_transaction_has_at_most_so_many_rows(ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The web waits behind each of them."""
+    monkeypatch.setattr(writer, "ROWS", 4)
+    rule.reworded(writer, "write", ("for part in chunks(changes.upserts, ROWS):", "for part in [changes.upserts]:"))
+    sizes: list[int] = []
+    upsert = RelationalStore.upsert
+
+    def noted(store: Any, records: Any, *, by: Any) -> None:
+        sizes.append(len(records))
+        upsert(store, records, by=by)
+
+    monkeypatch.setattr(RelationalStore, "upsert", noted)
+    ward.see(ward.add_holder(ALICE), *range(50, 59))
+    ward.sync()
+    rule.ends(sizes, kept=[4, 4, 2], taken_out=[10])
+
+
+class NumberlessKeys(writer.Keys):
+    def __init__(self, *, number: int, epoch: int) -> None:
+        super().__init__(number=0, epoch=epoch)
+
+
+class TimelessKeys(writer.Keys):
+    def __init__(self, *, number: int, epoch: int) -> None:
+        super().__init__(number=number, epoch=1)
+
+
+@pytest.mark.slow
+def test_the_hospital_is_part_of_the_key(ward: Ward, rule: Rule) -> None:
+    """T34, T35: two hospitals cloned from one template have the same ids, of the same rows even."""
+    rule.instead(sessions, "Keys", NumberlessKeys)
+    (weight,) = ward.see(ward.add_holder(ALICE), 60)
+    ward.sync()
+    clone = world.live_hospital(ward.pretend.server, "rules", number=2, code="clone")
+    world.synced(clone)
+    found = [sorted(world.values(hospital)) for hospital in (ward.hospital, clone)]
+    rule.ends(found, kept=[[weight], [weight]], taken_out=[[], [weight]])
+
+
+@pytest.mark.slow
+def test_the_epoch_is_part_of_the_key(ward: Ward, rule: Rule) -> None:
+    """T32: what was of the earlier epoch stays its own until it is removed: the new one begins with nothing."""
+    rule.instead(sessions, "Keys", TimelessKeys)
+    ward.see(ward.add_holder(ALICE), 60)
+    ward.sync()
+    pipeline.accept_source(hospital=ward.hospital, actor=None, now=timezone.now())
+    ward.sync()
+    first = {key[4:6] for key in Record.objects.values_list("key", flat=True)}
+    rule.ends(first, kept={"02"}, taken_out={"01"})
+
+
+@pytest.mark.slow
+def test_a_row_that_moved_moves_with_its_key(ward: Ward, rule: Rule) -> None:
+    """From Alice to Bob in place; both are read. Two records of one row would be one too many."""
+    key = writer.Keys.key
+    owners: dict[int, int] = {}
+
+    def by_person(keys: Any, table: str, source_id: int) -> str:
+        # as with a key that holds the person: each owner has a record of their own
+        return key(keys, table, source_id + 5_000_000_000 * owners.get(source_id, 0))
+
+    rule.instead(writer.Keys, "key", by_person)
+    rule.instead(refresh, "_lose", lambda *_, **__: None)
+    alice, bob = ward.add_holder(ALICE), ward.add_holder(BOB)
+    (weight,) = ward.see(alice, 60)
+    ward.sync()
+    ward.change_quietly(weight, person_id=bob, encounter_id=None)
+    owners[weight] = 1
+    ward.sync()
+    rule.ends((ward.seen_by(ALICE), ward.seen_by(BOB)), kept=([], ["60"]), taken_out=(["60"], ["60"]))
+
+
+@pytest.mark.slow
+def test_whose_link_a_record_hangs_on_is_compared(ward: Ward, rule: Rule) -> None:
+    """T86: a row moves between two persons who are one patient: the same patient, the same text, another link."""
+    rule.reworded(
+        writer,
+        "compare",
+        ("elif known == (digest, link_id, True):", "elif known[::2] == (digest, True):"),
+    )
+    first = ward.add_holder(ALICE)
+    second = ward.pretend.add_person(national_id=ALICE)
+    weight = ward.pretend.add_obs(first, "weight", 60.0)
+    ward.see(second, 61)
+    ward.sync()
+    ward.change_quietly(weight, person_id=second)
+    ward.sync(full=True)
+    rule.ends(ward.seen_by(ALICE), kept=["60", "61"], taken_out=["61"])

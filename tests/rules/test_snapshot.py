@@ -1,0 +1,163 @@
+"""Snapshot: everything of a batch is one moment of the source, and a short one."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import MySQLdb
+import pytest
+
+import hospitals.queries
+from hospitals import connections, faults
+from hospitals.connections import Source
+from hospitals.errors import HospitalMisconfigured
+from openmrs_sync import pipeline, queries, reader, writer
+from openmrs_sync.models import Breaker
+from tests.rules.ward import ALICE, BOB, CAROL, Rule, Ward, once
+
+pytestmark = pytest.mark.django_db
+
+
+def hand_over_in_mid_read(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alice's rows are read; then the hospital moves her weight to Bob, as 2.x does; then Bob's rows are read."""
+    alice, bob = ward.add_holder(ALICE), ward.add_holder(BOB)
+    weight = ward.pretend.add_obs(alice, "weight", 60.0)
+    monkeypatch.setattr(queries, "MAX_IN", 1)  # one statement a person, as with more persons than fit into one
+    read_batch = reader.read_batch
+
+    def in_order(*arguments: Any, person_ids: Any, **options: Any) -> Any:
+        return read_batch(*arguments, person_ids=sorted(person_ids), **options)
+
+    monkeypatch.setattr(reader, "read_batch", in_order)
+    fetch, done = Source.fetch, []
+
+    def fetch_then_move(source: Source, sql: str, params: Any = ()) -> Any:
+        rows = fetch(source, sql, params)
+        if not done and "`value_numeric`" in sql:
+            done.append(True)
+            with ward.pretend.atomic():
+                ward.pretend.add_obs(bob, "weight", 60.0, previous_version=weight)
+                ward.pretend.void("obs", weight)
+        return rows
+
+    monkeypatch.setattr(Source, "fetch", fetch_then_move)
+    ward.look()
+    assert done
+
+
+def test_a_batch_is_read_in_one_snapshot(ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T81: without, the weight is in both histories: Alice's as it was, Bob's as it is now."""
+    rule.instead(Source, "snapshot", lambda _source: contextlib.nullcontext())
+    hand_over_in_mid_read(ward, monkeypatch)
+    found = {"alice": ward.seen_by(ALICE), "bob": ward.seen_by(BOB)}
+    rule.ends(found, kept={"alice": ["60"], "bob": []}, taken_out={"alice": ["60"], "bob": ["60"]})
+
+
+@pytest.mark.slow
+def test_the_snapshot_is_taken_under_repeatable_read(ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T81: under READ COMMITTED, Django's default, the very same statement gives no snapshot."""
+    read_committed = hospitals.queries.REPEATABLE_READ.replace("REPEATABLE READ", "READ COMMITTED")
+    rule.instead(hospitals.queries, "REPEATABLE_READ", read_committed)
+    hand_over_in_mid_read(ward, monkeypatch)
+    found = {"alice": ward.seen_by(ALICE), "bob": ward.seen_by(BOB)}
+    rule.ends(found, kept={"alice": ["60"], "bob": []}, taken_out={"alice": ["60"], "bob": ["60"]})
+
+
+@pytest.mark.slow
+def test_the_snapshot_is_closed_before_we_write(ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T89: the hospital alters a table while we write."""
+
+    @contextlib.contextmanager
+    def never_closed(source: Source) -> Iterator[None]:
+        source.fetch(hospitals.queries.START_SNAPSHOT)
+        yield
+
+    rule.instead(Source, "snapshot", never_closed)
+    ward.see(ward.add_holder(ALICE), 60)
+    altered: list[str] = []
+
+    def alter() -> None:
+        with contextlib.closing(ward.pretend.server.connect(ward.pretend.database, autocommit=True)) as hospital:
+            cursor = hospital.cursor()
+            cursor.execute("SET SESSION lock_wait_timeout = 1")
+            try:
+                cursor.execute("ALTER TABLE obs COMMENT 'while they write'")
+            except MySQLdb.OperationalError as error:
+                altered.append(f"error {error.args[0]}")
+            else:
+                altered.append("at once")
+
+    once(monkeypatch, writer, "compare", alter)
+    ward.look()
+    rule.ends(altered, kept=["at once"], taken_out=["error 1205"])
+
+
+@pytest.mark.slow
+def test_batches_are_planned_by_rows_and_a_giant_goes_alone(
+    ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T45: how long a snapshot lasts is how much is read in it."""
+
+    def all_at_once(*_: Any, person_ids: Any, **__: Any) -> list[list[int]]:
+        return [list(person_ids)]
+
+    rule.instead(reader, "plan", all_at_once)
+    monkeypatch.setattr(pipeline, "BATCH_ROWS", 12)
+    first, giant, last, another = (ward.add_holder(number) for number in (ALICE, BOB, CAROL, "1196660011223344"))
+    for person in (first, last, another):
+        ward.see(person, 60, 61)
+    ward.see(giant, *range(40, 60))
+    snapshots: list[list[int]] = []
+    read_batch = reader.read_batch
+
+    def noted(*arguments: Any, person_ids: Any, **options: Any) -> Any:
+        snapshots.append(sorted(person_ids))
+        return read_batch(*arguments, person_ids=person_ids, **options)
+
+    monkeypatch.setattr(reader, "read_batch", noted)
+    ward.look()
+    rule.ends(
+        snapshots,
+        kept=[[first], [giant], [last, another]],
+        taken_out=[[first, giant, last, another]],
+    )
+
+
+@pytest.mark.slow
+def test_we_do_not_queue_behind_the_hospitals_own_locks(
+    ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T89: a statement of ours that waits for an ALTER gives up after five seconds; the server's own default is a
+    day."""
+    rule.instead(hospitals.queries, "SESSION", "SET SESSION sql_mode = ''")
+    with connections.open_hospital(ward.hospital) as source:
+        ((seconds,),) = source.fetch("SELECT @@lock_wait_timeout")
+    rule.ends(int(seconds), kept=5, taken_out=86_400)
+
+
+@pytest.mark.slow
+def test_a_table_that_is_altered_under_our_snapshot_is_no_fault_of_anybody(
+    ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T89: error 1412 is transient: the next tick tries again, instead of stopping the hospital for an hour."""
+    fault_from_code = faults.fault_from_code
+
+    def as_an_error(code: int, text: str) -> Any:
+        return HospitalMisconfigured("Stop.") if code == 1412 else fault_from_code(code, text)
+
+    rule.instead(connections, "fault_from_code", as_an_error)
+    person = ward.add_holder(ALICE)
+    ward.see(person, 60)
+    read_identity = reader.read_identity
+
+    def alter_then_read(*arguments: Any, **options: Any) -> Any:
+        found = read_identity(*arguments, **options)
+        # a table that this snapshot has not touched yet: the ALTER would wait for the others
+        ward.pretend.execute("ALTER TABLE visit FORCE, ALGORITHM = COPY")
+        return found
+
+    ward.look()
+    ward.mark(person)
+    monkeypatch.setattr(reader, "read_identity", alter_then_read)
+    assert ward.try_to_sync(deep=False) == ("unreachable" if rule.is_kept else "misconfigured")
+    rule.ends(Breaker.objects.get().state, kept=Breaker.State.CLOSED, taken_out=Breaker.State.OPEN)
