@@ -4,12 +4,17 @@ import json
 import logging
 import re
 import traceback
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from django.urls import get_resolver
 
 #: The two API paths that carry a National ID, wherever they stand. Some countries write theirs with slashes.
 _PATHS = re.compile(r"(/api/patients/|/sync-patient/)[^\s?\"']+")
 _OWN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+_WORD = re.compile(r"[A-Za-z][A-Za-z_-]+")
 
 
 def without_national_ids(text: str) -> str:
@@ -17,11 +22,28 @@ def without_national_ids(text: str) -> str:
 
 
 def path_without_numbers(path: str) -> str:
-    """A whole request path. People type numbers where none belong: any part with a digit that is not our id goes."""
-    return "/".join(
-        part if _OWN_ID.fullmatch(part) or not any(char.isdigit() for char in part) else "[number]"
-        for part in without_national_ids(path).split("/")
-    )
+    """A whole request path. People type numbers and names where none belong: of its parts our ids stay, and the words
+    that stand in our own addresses.
+    """
+    return "/".join(_known(part) for part in without_national_ids(path).split("/"))
+
+
+def _known(part: str) -> str:
+    if part in {"", "[number]"} or _OWN_ID.fullmatch(part) or part in _words_of_our_addresses():
+        return part
+    return "[number]" if any(char.isdigit() for char in part) else "[word]"
+
+
+@cache
+def _words_of_our_addresses() -> frozenset[str]:
+    """Every fixed word of every address. Read when the first path is logged: by then the addresses are there."""
+    found: set[str] = {"static", "passport", "admin", "api"}
+    open_: list[Any] = list(get_resolver().url_patterns)
+    while open_:
+        one = open_.pop()
+        found |= set(_WORD.findall(re.sub(r"<[^>]*>", "", str(one.pattern))))
+        open_ += getattr(one, "url_patterns", [])
+    return frozenset(found)
 
 
 def _request_line(line: str) -> str:

@@ -180,4 +180,5 @@ class PlaceholderForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(PlaceholderNumber)
 class PlaceholderAdmin(AuditedAdmin):
     form = PlaceholderForm
+    list_display = ("number",)
     search_fields = ("number",)

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,13 +55,21 @@ def test_an_address_that_is_none_leaves_no_number_in_the_log(lines: io.StringIO,
 
 @pytest.mark.django_db
 def test_our_own_ids_stay_in_the_log(lines: io.StringIO) -> None:
-    Client().get(f"/nothing/{OWN_ID}/x")
-    assert f"/nothing/{OWN_ID}/x" in lines.getvalue()
+    Client().get(f"/patients/{OWN_ID}/Uwimana/records")
+    assert f"/patients/{OWN_ID}/[word]/records" in lines.getvalue()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/api/me/Uwimana", "/uwimana/claudine", "/patients/Uwimana%20Claudine/"])
+def test_a_name_in_an_address_that_is_none_is_not_logged(lines: io.StringIO, path: str) -> None:
+    assert Client().get(path).status_code == 404
+    assert "Not Found: /" in lines.getvalue()
+    assert not re.search("uwimana|claudine", lines.getvalue(), re.IGNORECASE)
 
 
 def test_the_development_server_logs_no_number_and_no_query(lines: io.StringIO) -> None:
     logging.getLogger("django.server").info('"%s" %s %s', f"GET /x/{NUMBER}/?q={NUMBER} HTTP/1.1", "404", "9")
-    assert '\\"GET /x/[number]/ HTTP/1.1\\" 404 9' in lines.getvalue()
+    assert '\\"GET /[word]/[number]/ HTTP/1.1\\" 404 9' in lines.getvalue()
 
 
 def test_a_traceback_is_without_the_texts_of_its_exceptions(lines: io.StringIO) -> None:
