@@ -44,7 +44,7 @@ def test_the_digest_covers_whose_record_it_is(ward: Ward, rule: Rule) -> None:
     ward.sync()
     (identifier,) = ward.pretend.identifiers_of(person)
     ward.pretend.change_identifier(identifier, BOB)
-    ward.sync()
+    ward.look()
     rule.ends(ward.seen_by(BOB), kept=["60"], taken_out=[])
 
 
