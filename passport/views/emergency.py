@@ -70,7 +70,7 @@ def emergency_opened(request: HttpRequest, account: User, emergency_id: UUID) ->
     found = emergencies.own_emergency(user=account, emergency_id=emergency_id, now=timezone.now())
     if found is None:
         return refused(request, account, patient_id=emergency_id)
-    context = {"emergency": found, "until": words.local(found.ends_at), "is_opened": True}
+    context = {"emergency": found, "until": words.time(found.ends_at)}
     return render(request, "passport/emergency_opened.html", context)
 
 

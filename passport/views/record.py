@@ -97,7 +97,7 @@ def frame(opened: Opened, pages: Pages, *, tab: str, now: dt.datetime) -> dict[s
         "basis_words": words.BASES_TO_DOCTOR[opened.basis],
         "is_proxy": opened.basis in PROXIES,
         "is_partial": opened.scope.is_partial,
-        "emergency_until": words.local(opened.until) if opened.until else None,
+        "emergency_until": words.time(opened.until) if opened.until else "",
         "pages": pages,
         "tab": tab,
         "today": words.local(now).date(),

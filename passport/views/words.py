@@ -88,6 +88,11 @@ def local(moment: dt.datetime) -> dt.datetime:
     return moment.astimezone(ZoneInfo(settings.TIME_ZONE_DISPLAY))
 
 
+def time(moment: dt.datetime) -> str:
+    """`10:35`. In words, not by a template's filter: that one would turn it back into UTC."""
+    return date_format(local(moment), "H:i")
+
+
 def when(moment: dt.datetime, *, now: dt.datetime) -> str:
     """`10:35 today`, `10:35 yesterday`, `Tuesday, 10:35`, `4 March 2024`."""
     there, today = local(moment), local(now).date()
