@@ -19,7 +19,7 @@ from hospitals.connections import Source, open_hospital
 from hospitals.grants import check_grants
 from hospitals.identifier_types import resolve_identifier_types
 from hospitals.models import Hospital
-from openmrs_sync import discovery, enricher, identity, pace, queries, reader, schema
+from openmrs_sync import discovery, enricher, identity, pace, reader, schema, watcher
 from openmrs_sync.categoriser import make_categorise
 from openmrs_sync.dictionaries import Names
 from openmrs_sync.inspections import Note, Part
@@ -186,8 +186,7 @@ def _match(opened: _Opened) -> _Matched:
             if verdict is not None:
                 states[person_id] = verdict.state
                 held[verdict.reason] += verdict.state == LinkState.HELD
-    ((n_patients,),) = fetch(queries.count_patients(), ())
-    voided = {row[0] for row in fetch(queries.all_voided_patients(), ())}
+    n_patients, voided = watcher.count_patients(fetch), watcher.voided_patients(fetch)
     counted = Counter(state for person_id, state in states.items() if person_id not in voided)
     known = {str(name): counted[name] for name in (LinkState.UNLINKED, LinkState.HELD, LinkState.LINKED)}
     n_unmatched = len(census.numbered - voided - states.keys())

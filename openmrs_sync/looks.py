@@ -163,8 +163,7 @@ def _store_locations(session: Session) -> None:
 def _count_persons(session: Session, *, census: discovery.Census) -> dict[str, int]:
     """Each patient there in the first that fits: voided, unlinked, held, linked, without_national_id, unmatched."""
     fetch = session.source.fetch
-    ((n_patients,),) = fetch(queries.count_patients(), ())
-    voided = {row[0] for row in fetch(queries.all_voided_patients(), ())}
+    n_patients, voided = watcher.count_patients(fetch), watcher.voided_patients(fetch)
     states: Counter[str] = Counter()
     known = identity.known(session.hospital)
     for person_id, link in known.items():

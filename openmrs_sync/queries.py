@@ -67,6 +67,19 @@ KEYS = {
     "person_merge_log": ("person_merge_log_id", "winner_person_id"),
 }
 
+#: table → its primary key, of those that the deep look reads by stamps or by voided rows, too
+PRIMARY = {table: key for table, (key, _) in KEYS.items()} | {
+    "person": "person_id",
+    "patient": "patient_id",
+    "encounter_provider": "encounter_provider_id",
+}
+
+
+def _between(key: str, ids: range | None) -> str:
+    """The condition that a primary key lies in this range; true without one."""
+    return f"{key} >= {ids.start} AND {key} < {ids.stop}" if ids is not None else "1 = 1"
+
+
 # ------------------------------------------------------------------------------------------------ reader: identity
 
 
@@ -82,13 +95,15 @@ def persons(schema: Schema, person_ids: Iterable[int]) -> str:
 
 def voided_patients(person_ids: Iterable[int]) -> str:
     """Persons of these whose patient row is voided; a person without patient row is not among them."""
-    return f"SELECT patient_id FROM patient WHERE voided <> 0 AND patient_id IN {_ids(person_ids)}"
+    return (
+        f"SELECT patient_id FROM patient FORCE INDEX (PRIMARY) WHERE voided <> 0 AND patient_id IN {_ids(person_ids)}"
+    )
 
 
-def identifiers(person_ids: Iterable[int], identifier_type_ids: Iterable[int]) -> str:
+def identifiers(schema: Schema, person_ids: Iterable[int], identifier_type_ids: Iterable[int]) -> str:
     """Live identifiers of the chosen types. Not `preferred = 1`: a National ID hardly ever is."""
     return (
-        "SELECT patient_id, identifier FROM patient_identifier"
+        f"SELECT patient_id, identifier FROM patient_identifier{_forced(schema, 'patient_identifier', 'patient_id')}"
         f" WHERE voided = 0 AND patient_id IN {_ids(person_ids)} AND identifier_type IN {_ids(identifier_type_ids)}"
         " ORDER BY patient_identifier_id"
     )
@@ -299,7 +314,7 @@ def person_names(schema: Schema, person_ids: Iterable[int]) -> str:
     """Unvoided names of providers' persons; the preferred one last, so that it wins."""
     names = "person_id given_name middle_name family_name"
     return (
-        f"SELECT {_columns(schema, 'person_name', names)} FROM person_name"
+        f"SELECT {_columns(schema, 'person_name', names)} FROM person_name{_forced(schema, 'person_name', 'person_id')}"
         f" WHERE voided = 0 AND person_id IN {_ids(person_ids)} ORDER BY preferred, person_name_id DESC"
     )
 
@@ -326,7 +341,7 @@ def live_identifiers(identifier_type_ids: Iterable[int]) -> str:
 
 def largest_id(table: str) -> str:
     """The head of a table, from its primary key alone."""
-    return f"SELECT MAX({KEYS[table][0]}) FROM {table}"
+    return f"SELECT MAX({PRIMARY[table]}) FROM {table}"
 
 
 def ids_above(table: str) -> str:
@@ -358,16 +373,19 @@ def voided_obs_ids(schema: Schema) -> str:
     return f"SELECT obs_id FROM obs{_forced(schema, 'obs', 'voided_by')} WHERE voided_by IS NOT NULL"
 
 
-def changed_since(table: str, *, key: str, columns: Sequence[str]) -> str:
-    """`key` and these stamps of the rows of a small table with any of them at or after a moment, one parameter each."""
+def changed_since(table: str, *, key: str, columns: Sequence[str], ids: range | None = None) -> str:
+    """`key` and these stamps of the rows with any of them at or after a moment, one parameter each; of a small table,
+    or of the part of a large one whose primary keys lie in `ids`.
+    """
     since = " OR ".join(f"{column} >= %s" for column in columns)
-    return f"SELECT {key}, {', '.join(columns)} FROM {table} WHERE {since}"
+    where = _between(PRIMARY[table], ids)
+    return f"SELECT {key}, {', '.join(columns)} FROM {table} WHERE {where} AND ({since})"
 
 
-def largest_stamps(table: str, *, columns: Sequence[str]) -> str:
-    """The largest of each of these stamps that is not after a moment, one parameter each."""
+def largest_stamps(table: str, *, columns: Sequence[str], ids: range | None = None) -> str:
+    """The largest of each of these stamps that is not after a moment, one parameter each; `ids` as above."""
     largest = ", ".join(f"MAX(CASE WHEN {column} <= %s THEN {column} END)" for column in columns)
-    return f"SELECT {largest} FROM {table}"
+    return f"SELECT {largest} FROM {table} WHERE {_between(PRIMARY[table], ids)}"
 
 
 def persons_of_encounters(schema: Schema, table: str, encounter_ids: Iterable[int]) -> str:
@@ -437,16 +455,16 @@ def anchor_uuids(table: str, ids: Iterable[int]) -> str:
     return f"SELECT {key}, uuid FROM {table} WHERE {key} IN {_ids(ids)}"
 
 
-def all_voided_patients() -> str:
-    """patient_id of every patient who is voided, by the patient's row or the person's."""
+def voided_among_patients(ids: range) -> str:
+    """patient_id of every patient of this range who is voided, by the patient's row or the person's."""
     return (
         "SELECT a.patient_id FROM patient a LEFT JOIN person b ON b.person_id = a.patient_id "
-        "WHERE a.voided = 1 OR b.voided = 1"
+        f"WHERE {_between('a.patient_id', ids)} AND (a.voided = 1 OR b.voided = 1)"
     )
 
 
-def count_patients() -> str:
-    return "SELECT COUNT(*) FROM patient"
+def count_patients(ids: range) -> str:
+    return f"SELECT COUNT(*) FROM patient WHERE {_between('patient_id', ids)}"
 
 
 def source_now() -> str:

@@ -112,7 +112,9 @@ def read_identity(
     }
     if not identifier_type_ids:
         return persons, []
-    return persons, _read(fetch, lambda ids: queries.identifiers(ids, identifier_type_ids), person_ids, IdentifierRow)
+    return persons, _read(
+        fetch, lambda ids: queries.identifiers(schema, ids, identifier_type_ids), person_ids, IdentifierRow
+    )
 
 
 def read_owners(fetch: Fetch, schema: Schema, *, table: str, ids: Iterable[int]) -> dict[int, int]:

@@ -25,6 +25,9 @@ MANY_ENTRIES = 200
 OVERLAP = dt.timedelta(hours=2)
 #: No clock on earth is further ahead of another than this, so no stamp either.
 ANY_ZONE = dt.timedelta(hours=26)
+#: A table with larger ids than this is never read whole: the deep look takes so many ids at once, and of stamped tables
+#: one such part each time, in turn.
+PART_IDS = 200_000
 NOTHING_SEEN = dt.datetime(1900, 1, 1)
 LOOKED_AT = "looked_at"
 
@@ -58,6 +61,21 @@ def look(fetch: Fetch, *, schema: Schema, heads: Mapping[str, Head]) -> Look:
 def _first_head(fetch: Fetch, table: str) -> Head:
     top = _largest(fetch, table)
     return Head(mark=top, window=dict(fetch(queries.ids_above(table), (top - WINDOW, WINDOW))))
+
+
+def parts_of(fetch: Fetch, table: str) -> list[range]:
+    """The ids of a table in ranges of at most PART_IDS, from 0 to the largest; one at least."""
+    top = max(_largest(fetch, table), 0)
+    return [range(start, start + PART_IDS) for start in range(0, top + 1, PART_IDS)]
+
+
+def count_patients(fetch: Fetch) -> int:
+    return sum(int(fetch(queries.count_patients(ids), ())[0][0]) for ids in parts_of(fetch, "patient"))
+
+
+def voided_patients(fetch: Fetch) -> set[int]:
+    """Every patient who is voided, by the patient's row or the person's."""
+    return {row[0] for ids in parts_of(fetch, "patient") for row in fetch(queries.voided_among_patients(ids), ())}
 
 
 def _largest(fetch: Fetch, table: str) -> int:
@@ -180,6 +198,9 @@ def stamped(fetch: Fetch, *, schema: Schema, since: Mapping[str, str]) -> tuple[
     `since`: table → ISO moment, the newest stamp seen there, in OpenMRS' own clock; and `LOOKED_AT` → the database
     server's. The two may be hours apart (another zone), so the server's says only what is impossible: a row stamped
     2099 must not put the watch to sleep. And it ends the overlap where nothing new comes.
+
+    A large table is looked at in parts, one at each look in turn, and each part remembers for itself: `table/part`,
+    `table/part@`; `table#` is whose turn it is. What changed in another part waits for its turn, or for the sweep.
     """
     ((source_now,),) = fetch(queries.source_now(), ())
     latest = source_now + ANY_ZONE
@@ -191,18 +212,64 @@ def stamped(fetch: Fetch, *, schema: Schema, since: Mapping[str, str]) -> tuple[
         columns = [column for column in STAMPS if schema.has(table, column)]
         if not columns:
             continue
+        parts = parts_of(fetch, table)
+        turn = _turn(table, n_parts=len(parts), since=since)
         if table not in since:
-            seen, rows = NOTHING_SEEN, fetch(queries.largest_stamps(table, columns=columns), [latest] * len(columns))
+            seen, moments = NOTHING_SEEN, [latest] * len(columns)
+            asked = [queries.largest_stamps(table, columns=columns, ids=ids) for ids in parts]
+            rows = [row for sql in asked for row in fetch(sql, moments)]
         else:
-            seen = dt.datetime.fromisoformat(since[table])
-            start = max(min(seen, looked_at) - OVERLAP, looked_at - ANY_ZONE)
-            found = fetch(queries.changed_since(table, key=key, columns=columns), [start] * len(columns))
+            seen = dt.datetime.fromisoformat(since.get(turn.name, since[table]))
+            before = dt.datetime.fromisoformat(since[turn.at]) if turn.at in since else looked_at
+            start = max(min(seen, before) - OVERLAP, before - ANY_ZONE)
+            ids = parts[turn.part] if len(parts) > 1 else None
+            found = fetch(queries.changed_since(table, key=key, columns=columns, ids=ids), [start] * len(columns))
             (persons if leads_to == "person" else encounters).update(row[0] for row in found)
             rows = [row[1:] for row in found]
         stamps = [stamp for row in rows for stamp in row if stamp is not None and stamp <= latest]
-        newest[table] = max([seen, *stamps]).isoformat(sep=" ")
+        newest |= turn.remember(since, newest=max([seen, *stamps]), source_now=source_now, n_parts=len(parts))
     persons |= _persons_at(fetch, schema=schema, encounters=encounters)
     return persons, newest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turn:
+    """Whose turn it is among the parts of a table, and under which names its moments are kept."""
+
+    table: str
+    part: int
+    is_first: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.table}/{self.part}"
+
+    @property
+    def at(self) -> str:
+        """When this part was looked at; before its first turn: when the table was seen to be large."""
+        return f"{self.name}@"
+
+    def remember(
+        self, since: Mapping[str, str], *, newest: dt.datetime, source_now: dt.datetime, n_parts: int
+    ) -> dict[str, str]:
+        seen, looked_at = newest.isoformat(sep=" "), source_now.isoformat(sep=" ")
+        if n_parts == 1:
+            return {self.table: seen}
+        # of every part: one without moments of its own would be looked at from the last look at another part on
+        kept = {key: value for key, value in since.items() if key.startswith((f"{self.table}/", f"{self.table}#"))}
+        floor, floor_at = (seen, looked_at) if self.is_first else (since[self.table], since.get(LOOKED_AT, looked_at))
+        for part in range(n_parts):
+            kept.setdefault(f"{self.table}/{part}", floor)
+            kept.setdefault(f"{self.table}/{part}@", floor_at)
+        if self.is_first:
+            return {**kept, self.table: seen, f"{self.table}#": "0"}
+        turned = {self.name: seen, self.at: looked_at, f"{self.table}#": str((self.part + 1) % n_parts)}
+        return {**kept, **turned, self.table: since[self.table]}
+
+
+def _turn(table: str, *, n_parts: int, since: Mapping[str, str]) -> _Turn:
+    part = int(since.get(f"{table}#", "0")) % n_parts
+    return _Turn(table=table, part=part, is_first=table not in since)
 
 
 def _persons_at(fetch: Fetch, *, schema: Schema, encounters: Iterable[int]) -> set[int]:

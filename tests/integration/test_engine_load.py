@@ -1,19 +1,24 @@
 """What the engine asks of a hospital's server: no scan of obs, an idle look that does not grow, short snapshots."""
 
+import contextlib
+import datetime as dt
+import inspect
 import re
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from hospitals.connections import Source
+from hospitals.connections import Source, open_hospital
 from hospitals.models import Hospital
-from openmrs_sync import pipeline
+from openmrs_sync import dry_run, pipeline, queries, receipt_queries, schema, watcher
 from openmrs_sync.models import Watermark
+from openmrs_sync.rows import Schema
 from tests.integration import world
 from tests.openmrs.hospital import PretendHospital
 from tests.openmrs.server import MariaDBServer
@@ -194,28 +199,296 @@ def test_a_run_ends_when_its_time_is_over_and_goes_on_later(large: MariaDBServer
     assert world.verified(hospital).is_well
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_hospitals_alter_and_its_readers_wait_no_longer_than_our_bound(large: MariaDBServer) -> None:
-    """T45, T89: an ALTER waits for our snapshot, and everybody's SELECT behind it."""
-    hospital = enter(large, 300)
+# --- a hospital that lives on -----------------------------------------------------------------------------------------
+
+#: What looks at a hospital, however long it takes in all.
+LOOKS: dict[str, Callable[[Hospital], object]] = {
+    "a full sync": lambda hospital: world.synced(hospital, full=True),
+    "a deep look": lambda hospital: world.synced(hospital, deep=True),
+    "a receipt counted afresh": world.verified,
+    "a dry run": lambda hospital: dry_run.read_part(
+        hospital=hospital, progress={}, until=time.monotonic() + 600, note=lambda _done, _all: None
+    ),
+}
+
+
+@contextlib.contextmanager
+def living_on(server: MariaDBServer) -> Iterator[list[float]]:
+    """A hospital that alters obs again and again, with a reader behind each ALTER: how long both took, in seconds."""
     waits: list[float] = []
     done = threading.Event()
 
     def live_on() -> None:
         while not done.is_set():
             started = time.monotonic()
-            large.execute("ALTER TABLE obs COMMENT 'still here'", database=DATABASE)
-            large.execute("SELECT MAX(obs_id) FROM obs", database=DATABASE)
+            server.execute("ALTER TABLE obs COMMENT 'still here'", database=DATABASE)
+            server.execute("SELECT MAX(obs_id) FROM obs", database=DATABASE)
             waits.append(time.monotonic() - started)
             time.sleep(0.2)
 
     thread = threading.Thread(target=live_on)
     thread.start()
     try:
-        world.synced(hospital, full=True)
+        yield waits
     finally:
         done.set()
         thread.join()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_hospitals_alter_and_its_readers_wait_no_longer_than_our_bound(large: MariaDBServer, look: str) -> None:
+    """T45, T89: an ALTER waits for our snapshot, and everybody's SELECT behind it."""
+    hospital = enter(large, 300)
+    world.synced(hospital)
+    with living_on(large) as waits:
+        LOOKS[look](hospital)
     assert waits
     assert max(waits) < 5
     assert world.verified(hospital).is_well
+
+
+def test_no_lock_is_asked_of_a_hospital(large: MariaDBServer) -> None:
+    """T45: by the server's own log of what we sent, not by ours."""
+    hospital = enter(large, 100)
+    large.execute("SET GLOBAL log_output = 'TABLE'")
+    large.execute("TRUNCATE mysql.general_log")
+    large.execute("SET GLOBAL general_log = 1")
+    try:
+        world.synced(hospital)
+        for look in LOOKS.values():
+            look(hospital)
+    finally:
+        large.execute("SET GLOBAL general_log = 0")
+    rows = large.execute("SELECT user_host, command_type, argument FROM mysql.general_log")
+    ours = [str(text) for host, kind, text in rows if host.startswith(world.READER) and kind in ("Query", "Execute")]
+    assert len(ours) > 100
+    kinds = {re.sub(r"\W.*", "", text.strip(), flags=re.DOTALL).upper() for text in ours}
+    assert kinds <= {"SELECT", "SHOW", "SET", "START", "COMMIT", "ROLLBACK"}, kinds
+    locking = r"\bLOCK\b|\bFLUSH\b|\bFOR\s+UPDATE\b|\bLOCK\s+IN\s+SHARE|\bGET_LOCK\b|\bHANDLER\b"
+    assert not [text for text in ours if re.search(locking, text, re.IGNORECASE)]
+
+
+# --- every SQL text, explained ----------------------------------------------------------------------------------------
+
+#: Ids as a batch has them, and as a few persons have.
+MANY, FEW = range(1, 1 + queries.MAX_IN), range(1, 4)
+PART = range(watcher.PART_IDS)
+NOW = dt.datetime(2020, 1, 1)
+#: Read whole only by the deep look, each below `watcher.PART_IDS` ids in one statement.
+IN_PARTS = {*watcher.STAMPED}
+#: As large as the dictionary is, not as the hospital is.
+DICTIONARIES = {
+    *("concept", "concept_name", "concept_numeric", "drug", "location", "provider", "patient_identifier_type"),
+    *("concept_reference_source", "concept_reference_term", "concept_reference_map", "encounter_type", "visit_type"),
+    *("concept_class", "concept_datatype", "order_type", "order_frequency", "global_property", "person_name"),
+}
+#: A table with so few rows is read whole by every server, whatever is asked.
+TINY = 1_000
+
+Sent = Sequence[tuple[str, Sequence[object]]]
+#: SQL text → what is sent of it (for these ids), and which tables of more than TINY rows it may read whole. None: asks
+#: the catalogue only. A new text without an entry fails.
+EXPECTED: dict[str, tuple[Callable[[Schema, range], Sent], set[str]] | None] = {
+    "queries.COLUMNS": None,
+    "queries.INDEXES": None,
+    "queries.source_now": None,
+    "queries.SETTINGS": (lambda _s, _i: [(queries.SETTINGS, ())], DICTIONARIES),
+    "queries.identifier_types": (lambda s, _i: [(queries.identifier_types(s), ())], DICTIONARIES),
+    "queries.persons": (lambda s, i: [(queries.persons(s, i), ())], set()),
+    "queries.voided_patients": (lambda _s, i: [(queries.voided_patients(i), ())], set()),
+    "queries.identifiers": (lambda s, i: [(queries.identifiers(s, i, FEW), ())], set()),
+    **{
+        f"queries.{name}": (lambda s, i, name=name: [(getattr(queries, name)(s, i), ())], set())
+        for name in ("obs", "encounters", "visits", "diagnoses", "conditions", "orders", "allergies", "reactions")
+    },
+    "queries.encounter_providers": (lambda _s, i: [(queries.encounter_providers(i), ())], set()),
+    "queries.obs_ranges": (lambda s, i: [(queries.obs_ranges(s, i), ())], set()),
+    "queries.parents": (
+        lambda s, i: [(queries.parents(s, table, i), ()) for table in ("obs", "encounter", "visit")],
+        set(),
+    ),
+    "queries.groups_with_members": (lambda s, i: [(queries.groups_with_members(s, i), ())], set()),
+    "queries.owners": (lambda s, i: [(queries.owners(one, i), ()) for one in tables(s)], set()),
+    "queries.counts": (lambda s, i: [(queries.counts(s, one, i), ()) for one in tables(s)], set()),
+    "queries.entries": (
+        lambda s, i: [
+            (queries.entries(s, "concept", "concept_id uuid class_id", i), ()),
+            (queries.entries(s, "concept_class", "concept_class_id name"), ()),
+        ],
+        {"concept_class"},
+    ),
+    "queries.concept_names": (lambda s, i: [(queries.concept_names(s, i), ())], set()),
+    "queries.concept_mappings": (lambda _s, i: [(queries.concept_mappings(i, FEW), ())], DICTIONARIES - {"concept"}),
+    "queries.person_names": (lambda s, i: [(queries.person_names(s, i), ())], set()),
+    "queries.live_identifiers": (lambda _s, _i: [(queries.live_identifiers(FEW), (5_000, 50_000))], set()),
+    "queries.largest_id": (lambda s, _i: [(queries.largest_id(one), ()) for one in tables(s)], set()),
+    "queries.ids_above": (lambda s, _i: [(queries.ids_above(one), (1_000, 1_000)) for one in tables(s)], set()),
+    "queries.merges_above": (lambda _s, _i: [(queries.merges_above(), (0, 1_000))], set()),
+    "queries.fingerprints": (lambda s, i: [(queries.fingerprints(s, one, i), ()) for one in tables(s)], set()),
+    "queries.voided_obs_ids": (lambda s, _i: [(queries.voided_obs_ids(s), ())], set()),
+    "queries.changed_since": (
+        lambda s, _i: [
+            (queries.changed_since(one, key=key, columns=stamps(s, one), ids=ids), [NOW] * len(stamps(s, one)))
+            for one, (key, _) in watcher.STAMPED.items()
+            for ids in (None, PART)
+            if stamps(s, one)
+        ],
+        IN_PARTS,
+    ),
+    "queries.largest_stamps": (
+        lambda s, _i: [
+            (queries.largest_stamps(one, columns=stamps(s, one), ids=PART), [NOW] * len(stamps(s, one)))
+            for one in watcher.STAMPED
+            if stamps(s, one)
+        ],
+        IN_PARTS,
+    ),
+    "queries.persons_of_encounters": (
+        lambda s, i: [
+            (queries.persons_of_encounters(s, one, i), ())
+            for one in ("encounter", "obs", "orders", "encounter_diagnosis")
+            if s.has(one, "encounter_id")
+        ],
+        set(),
+    ),
+    "queries.encounters_of": (
+        lambda _s, _i: [(queries.encounters_of("encounter_provider", column="provider_id", ids=FEW), ())],
+        IN_PARTS,
+    ),
+    "queries.persons_using": (
+        lambda s, _i: [
+            (queries.persons_using(s, one, column=column, ids=FEW), ())
+            for uses in watcher.USES.values()
+            for one, column in uses
+            if s.has(one, column)
+        ],
+        set(),
+    ),
+    "queries.dictionary_hashes": (
+        lambda s, _i: [(queries.dictionary_hashes(one), ()) for one in watcher.HASHED if s.has(one)],
+        DICTIONARIES,
+    ),
+    "queries.provider_names": (lambda _s, _i: [(queries.provider_names(), ())], DICTIONARIES),
+    "queries.all_locations": (lambda _s, _i: [(queries.all_locations(), ())], DICTIONARIES),
+    "queries.anchor_uuids": (
+        lambda _s, _i: [(queries.anchor_uuids(one, range(1, 25)), ()) for one in ("person", "encounter", "obs")],
+        set(),
+    ),
+    "queries.voided_among_patients": (lambda _s, _i: [(queries.voided_among_patients(PART), ())], {"patient"}),
+    "queries.count_patients": (lambda _s, _i: [(queries.count_patients(PART), ())], {"patient"}),
+    "receipt_queries.rows_with_standing": (
+        lambda s, i: [(receipt_queries.rows_with_standing(s, one, i), ()) for one in tables(s)],
+        set(),
+    ),
+    "receipt_queries.groups": (lambda _s, i: [(receipt_queries.groups(i), ())], set()),
+    "receipt_queries.concepts_by_uuid": (lambda _s, _i: [(receipt_queries.concepts_by_uuid(1), ["x"])], DICTIONARIES),
+    "receipt_queries.CONCEPTS_BY_EMRAPI_CODE": (
+        lambda _s, _i: [(receipt_queries.CONCEPTS_BY_EMRAPI_CODE, ["Coded Diagnosis"])],
+        DICTIONARIES,
+    ),
+    "receipt_queries.said_again": (
+        lambda s, i: (
+            [(receipt_queries.said_again(s, i, sets=FEW, diagnoses=FEW), ())] if s.has("encounter_diagnosis") else []
+        ),
+        set(),
+    ),
+    "receipt_queries.PATIENTS": (lambda _s, _i: [(receipt_queries.PATIENTS, (100, 10_000))], {"patient"}),
+    "receipt_queries.numbers_of_patients": (
+        lambda _s, _i: [(receipt_queries.numbers_of_patients(1), (1, 10_000, "x"))],
+        {"patient_identifier_type"},
+    ),
+}
+
+
+def tables(found: Schema) -> list[str]:
+    return [table for table in watcher.WATCHED if found.has(table)]
+
+
+def stamps(found: Schema, table: str) -> list[str]:
+    return [column for column in watcher.STAMPS if found.has(table, column)]
+
+
+def texts_of(module: ModuleType) -> set[str]:
+    """Every SQL text of a module: its public functions, and its constants that begin as one."""
+    functions = {
+        name for name, one in inspect.getmembers(module, inspect.isfunction) if one.__module__ == module.__name__
+    }
+    constants = {name for name, one in vars(module).items() if isinstance(one, str) and one.startswith("SELECT ")}
+    name = module.__name__.rpartition(".")[2]
+    return {f"{name}.{one}" for one in functions | constants if not one.startswith("_")}
+
+
+def test_every_sql_text_has_its_expectation() -> None:
+    assert texts_of(queries) | texts_of(receipt_queries) == set(EXPECTED)
+
+
+def full_scans(server: MariaDBServer, sql: str, params: Sequence[object], n_rows: dict[str, int]) -> set[str]:
+    """The tables of more than TINY rows that EXPLAIN reads whole, or by a whole index."""
+    aliases = dict(re.findall(r"(?:FROM|JOIN) (\w+) (?:AS )?(?!FORCE|WHERE|LEFT|JOIN|ORDER|GROUP|ON\b)(\w+)", sql))
+    table_of = {alias: table for table, alias in aliases.items()}
+    lines = server.execute(f"EXPLAIN {sql}", tuple(params), database=DATABASE)
+    scanned = {table_of.get(str(line[2]), str(line[2])) for line in lines if line[3] in ("ALL", "index")}
+    return {table for table in scanned if n_rows.get(table, 0) > TINY}
+
+
+def test_no_sql_text_reads_a_large_table_whole(large: MariaDBServer) -> None:
+    """T45: of few ids and of many, on 200,000 obs: obs and orders never, others only where it is said."""
+    hospital = enter(large, 3)
+    listed = [row[0] for row in large.execute("SHOW TABLES", database=DATABASE)]
+    n_rows = {one: large.execute(f"SELECT COUNT(*) FROM `{one}`", database=DATABASE)[0][0] for one in listed}
+    large.execute(f"ANALYZE TABLE {', '.join(f'`{one}`' for one in listed)}", database=DATABASE)
+    assert n_rows["obs"] >= N_OBS
+    with open_hospital(hospital) as source:
+        found = schema.discover(source.fetch)
+    wrong = []
+    for name, expected in EXPECTED.items():
+        if expected is None:
+            continue
+        make, may_scan = expected
+        assert not may_scan & {"obs", "orders"}
+        for ids in (FEW, MANY):
+            for sql, params in make(found, ids):
+                if any(table not in n_rows for table in re.findall(r"(?:FROM|JOIN) (\w+)", sql)):
+                    continue  # this version has no such table, so it is never sent
+                wrong += [f"{name}: {one}" for one in full_scans(large, sql, params, n_rows) - may_scan]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_large_table_is_looked_at_in_parts_and_nothing_of_it_is_missed(
+    large: MariaDBServer, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No statement of the deep look reads more than one part of encounter, and each part has its turn."""
+    largest = large.execute("SELECT MAX(encounter_id) FROM encounter", database=DATABASE)[0][0]
+    n_parts = 3
+    monkeypatch.setattr(watcher, "PART_IDS", largest // n_parts + 1)
+    hospital = enter(large, 50)
+    world.synced(hospital)
+    mine = "SELECT encounter_id FROM encounter WHERE voided = 0 AND patient_id IN"
+    persons = ", ".join(str(one) for one in world.Link.objects.values_list("person_id", flat=True))
+    encounters = [row[0] for row in large.execute(f"{mine} ({persons})", database=DATABASE)]
+    changed = [encounters[0], encounters[-1]]
+    large.execute(
+        "UPDATE encounter SET encounter_datetime = encounter_datetime - INTERVAL 1 DAY, date_changed = NOW()"
+        " WHERE encounter_id IN (%s, %s)",
+        tuple(changed),
+        database=DATABASE,
+    )
+    watched.sent.clear()
+    n_persons = sum(world.synced(hospital, deep=True).n_persons for _ in range(n_parts))
+    looks = [
+        sql for sql, *_ in watched.sent if "FROM encounter WHERE encounter_id >=" in sql and "date_changed >=" in sql
+    ]
+    assert len(set(re.findall(r"encounter_id >= (\d+)", " ".join(looks)))) == n_parts
+    assert n_persons >= 1
+    assert world.verified(hospital).is_well
+    days = dict(
+        large.execute(
+            "SELECT encounter_id, DATE_FORMAT(encounter_datetime, '%%Y-%%m-%%d') FROM encounter"
+            " WHERE encounter_id IN (%s, %s)",
+            tuple(changed),
+            database=DATABASE,
+        )
+    )
+    shown = world.shown(hospital)
+    assert {one: shown["encounter", one].at_local[:10] for one in changed} == days
