@@ -110,7 +110,8 @@ _FRESH = """
         fresh_marks = %s, fresh_config_version = %s, refreshed_at = %s, next_try_at = %s, n_failures = 0, inflight = 0,
         is_urgent = CASE WHEN marks = %s THEN %s ELSE is_urgent END,
         stale_since = CASE WHEN marks = %s THEN NULL ELSE stale_since END, is_voided = %s,
-        n_source = %s, n_stored = %s, n_parked = %s, n_unexplained = %s, balance = %s, fingerprint = %s
+        n_source = %s, n_stored = %s, n_parked = %s, n_unexplained = %s, balance = %s, fingerprint = %s,
+        min_token = min_token * %s
     WHERE id = %s AND state = 'linked' AND patient_id = %s
 """
 
@@ -131,6 +132,9 @@ def finish(
     def raw(uuid: UUID) -> UUID | str:
         return uuid if is_native else uuid.hex
 
+    # read since it was linked: from now on all of its records are true again. Where late writers can do harm the least
+    # token shuts them out and stays; what is below it was deleted before this read
+    keeps_min_token = int(record_store().has_late_writers)
     rows = []
     for each in balances:
         is_even = each.n_unexplained == 0
@@ -141,7 +145,7 @@ def finish(
             (
                 *(fresh_marks, config_version, at(read_at), retry_at, fresh_marks, False, fresh_marks),
                 *(each.is_voided, each.n_source, each.n_stored, each.n_parked, each.n_unexplained),
-                *(json.dumps(each.tables), json.dumps(each.fingerprint)),
+                *(json.dumps(each.tables), json.dumps(each.fingerprint), keeps_min_token),
                 *(raw(each.link.pk), raw(each.link.patient_id)),
             )
         )

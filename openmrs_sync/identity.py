@@ -42,7 +42,9 @@ def decisions(*, hospital: Hospital, person_uuids: Iterable[str]) -> dict[str, d
     for part in chunks(set(person_uuids)):
         rows = LinkDecision.objects.filter(hospital=hospital, person_uuid__in=part, undone_at=None)
         for uuid, patient_id, verdict in rows.order_by("pk").values_list("person_uuid", "patient_id", "verdict"):
-            found.setdefault(uuid, {})[patient_id] = verdict
+            of_person = found.setdefault(uuid, {})
+            of_person.pop(patient_id, None)  # the latest word comes last
+            of_person[patient_id] = verdict
     return found
 
 
@@ -165,7 +167,9 @@ def _change(*, link: KnownLink, person: PersonRow, verdict: matcher.Verdict, now
     is_same = (link.state, link.patient_id, link.person_uuid) == (verdict.state, verdict.patient_id, person.uuid)
     if is_same:
         return 0
+    shown_from = {"min_token": link_marks.hidden_until_read()} if verdict.state == LinkState.LINKED else {}
     return Link.objects.filter(pk=link.pk, state=link.state, patient_id=link.patient_id).update(
+        **shown_from,
         state=verdict.state,
         reason=verdict.reason,
         patient_id=verdict.patient_id,

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
 from hospitals.models import Hospital
-from openmrs_sync.models import ParkedRow
+from openmrs_sync.models import Claim, ParkedRow
 from openmrs_sync.rows import chunks
 from openmrs_sync.stores import record_store
 from passport import audit
@@ -42,6 +43,20 @@ def end(*, link_ids: Sequence[UUID], reason: str, now: datetime) -> int:
         open_ones = Link.objects.filter(pk__in=part, state__in=[LinkState.LINKED, LinkState.HELD])
         n_ended += open_ones.update(state=LinkState.ENDED, reason=reason, state_changed_at=now, marks=F("marks") + 1)
     return n_ended
+
+
+def hidden_until_read() -> Combinable:
+    """`min_token` of a link that is linked now and was not, or not to this patient.
+
+    What is stored of it may be long out of date: it is shown when this run or a later one has read it.
+    """
+    return _token(plus=0)
+
+
+def _token(*, plus: int) -> Combinable:
+    """The present token of the hospital's claim, and so many more."""
+    token = Claim.objects.filter(pk=OuterRef("hospital_id")).values("token")[:1]
+    return Coalesce(Subquery(token) + plus, F("min_token"))
 
 
 # --- marks ------------------------------------------------------------------------------------------------------------
@@ -160,7 +175,11 @@ def decide(
         # with other candidates left the next look judges again; until then nothing is shown
         others = [candidate for candidate in link.candidates if candidate != str(chosen)]
         is_open = state == LinkState.UNLINKED and bool(others)
+        is_shown = link.state == LinkState.LINKED and chosen == link.patient_id
+        # a run that is under way may have read it before this word: the next one has a greater token
+        least = F("min_token") if is_shown else _token(plus=1)
         Link.objects.filter(pk=link.pk).update(
+            min_token=least,
             patient_id=others[0] if is_open else chosen,
             state=LinkState.HELD if is_open else state,
             reason=f"decided_{verdict}",

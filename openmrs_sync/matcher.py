@@ -51,13 +51,15 @@ def match(
 ) -> Verdict | None:
     """Decide for one person whose numbers lead to `patients`; None when they lead to nobody.
 
-    `decisions`: patient → "same" | "different", what humans said of this person before; they are final.
+    `decisions`: patient → "same" | "different", what humans said of this person before, the latest last; they are
+    final, and of two patients that are "same" the later is meant.
     """
     if not patients:
         return None
-    for patient in patients:
-        if decisions.get(patient.patient_id) == "same":
-            return Verdict(state=LINKED, reason="decided_same", patient_id=patient.patient_id)
+    led_to = {patient.patient_id for patient in patients}
+    for patient_id in reversed(list(decisions)):
+        if decisions[patient_id] == "same" and patient_id in led_to:
+            return Verdict(state=LINKED, reason="decided_same", patient_id=patient_id)
     open_ones = [patient for patient in patients if decisions.get(patient.patient_id) != "different"]
     if not open_ones:
         return Verdict(state=UNLINKED, reason="decided_different", patient_id=patients[0].patient_id)

@@ -124,6 +124,7 @@ def said_again(schema: Schema, person_ids: Iterable[int], *, sets: Iterable[int]
         " AND (di.diagnosis_coded = me.value_coded OR (me.value_coded IS NULL AND di.diagnosis_coded IS NULL"
         " AND BINARY TRIM(di.diagnosis_non_coded) = BINARY TRIM(me.value_text) AND di.diagnosis_non_coded <> '')))"
         f" FROM obs gr{forced} JOIN obs me ON me.obs_group_id = gr.obs_id AND me.voided = 0"
+        " AND me.person_id = gr.person_id"
         f" WHERE gr.person_id IN ({persons}) AND gr.concept_id IN ({_list(sets)})"
     )
 

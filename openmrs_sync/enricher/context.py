@@ -28,9 +28,14 @@ NOWHERE = Event(None, False, None, "", "", "", (None, UNDATED))
 
 
 class Group(NamedTuple):
-    """The groups above an obs: the outermost one, whether any of them is voided, and the details that name it."""
+    """The groups above an obs: the outermost one, whether any of them is voided, and the details that name it.
+
+    `person_id`: whose the outermost one is; None when it is not in the batch. It names the group for its own person's
+    obs alone: who else is in the batch is chance, and a record must not change with it.
+    """
 
     root_id: int
+    person_id: int | None
     is_dead: bool
     details: str  # JSON: {"group": the outermost one's concept}
 
@@ -122,7 +127,8 @@ class Groups(dict[int, Group]):
                 above = None
         root = self._own.get(root_id)
         name = self._dictionaries.concept(root.concept_id).name if root else None
-        group = self[group_id] = Group(root_id, is_dead, details_json({"group": name}))
+        person_id = root.person_id if root else None
+        group = self[group_id] = Group(root_id, person_id, is_dead, details_json({"group": name}))
         return group
 
 
@@ -191,8 +197,10 @@ class Context:
         # one person with two roles is one name
         providers = list({one: self.dictionaries.provider(one) for one in provider_ids}.values())
         location_id = encounter.location_id
-        if location_id is None and encounter.visit_id in self._visits:
-            location_id = self._visits[encounter.visit_id].location_id
+        visit = self._visits.get(encounter.visit_id) if encounter.visit_id is not None else None
+        # another patient's visit may be in the batch by chance
+        if location_id is None and visit is not None and visit.patient_id == encounter.patient_id:
+            location_id = visit.location_id
         return Event(
             patient_id=encounter.patient_id,
             is_dead=bool(encounter.voided) or self._is_dead_visit(encounter.visit_id),

@@ -43,8 +43,10 @@ def obs_renderer(
         patient_id, is_dead, visit_id, provider, provider_uuid, location, _ = encounters.get(encounter_id, NOWHERE)
         root_id, plain_details = None, "{}"
         if group_id is not None:
-            root_id, is_group_dead, plain_details = groups[group_id]
+            root_id, root_person_id, is_group_dead, group_details = groups[group_id]
             is_dead = is_dead or is_group_dead
+            if root_person_id == person_id:
+                plain_details = group_details
         if is_dead or person_id in dead_persons:
             return "parent_voided"
         if obs_id in duplicates:

@@ -56,13 +56,14 @@ def find_notes(
     qualifiers = {concept_id for concept_id, concept in concepts.items() if _is_result_qualifier(concept)}
     if not sets and not qualifiers:
         return notes, duplicates
-    parents = {row.obs_id: row.concept_id for row in obs if row.obs_id in context.group_parents}
-    for group_id, members in _live_members(obs).items():
-        if parents.get(group_id) in sets:
+    parents = {(row.obs_id, row.person_id): row.concept_id for row in obs if row.obs_id in context.group_parents}
+    for (group_id, person_id), members in _live_members(obs).items():
+        parent_concept = parents.get((group_id, person_id))
+        if parent_concept in sets:
             if _note_diagnosis(context, members, notes, migrated):
                 duplicates.update((group_id, *(member.obs_id for member in members)))
         elif any(member.concept_id in qualifiers for member in members):
-            _note_result(context, members, qualifiers, parents.get(group_id), notes)
+            _note_result(context, members, qualifiers, parent_concept, notes)
     return notes, duplicates
 
 
@@ -74,11 +75,12 @@ def _is_result_qualifier(concept: Concept) -> bool:
     return concept.full_name in RESULT_QUALIFIERS or concept.concept_class in QUALIFIER_CLASSES
 
 
-def _live_members(obs: Iterable[ObsRow]) -> dict[int, list[ObsRow]]:
-    members: dict[int, list[ObsRow]] = defaultdict(list)
+def _live_members(obs: Iterable[ObsRow]) -> dict[tuple[int, int], list[ObsRow]]:
+    """(group, person) → members: a group says nothing of another person's obs, whoever is in the batch."""
+    members: dict[tuple[int, int], list[ObsRow]] = defaultdict(list)
     for row in obs:
         if row.obs_group_id is not None and not row.voided:
-            members[row.obs_group_id].append(row)
+            members[row.obs_group_id, row.person_id].append(row)
     return members
 
 

@@ -3,7 +3,7 @@
 kill       it is gone: nothing that it has not committed is there, and nothing of it runs any more, no clean-up either
 lose       the source's server drops the connection
 overtake   it sleeps past its lease, and another worker takes over and reads everything
-a step     the hospital edits, or somebody on our side decides, in between
+steps      the hospital edits, or somebody on our side decides, in between: (method of the stage, arguments) of each
 """
 
 import threading
@@ -28,7 +28,7 @@ class Killed(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`side`: store or source; `n`: before which of its statements; `what`: a word from above, or (step, arguments)."""
+    """`side`: store or source; `n`: before which of its statements; `what`: a word from above, or steps."""
 
     side: str
     n: int
@@ -66,7 +66,7 @@ class _Strike:
 
     def is_at_hospital(self) -> bool:
         """It touches nothing of our store."""
-        return isinstance(self.fault.what, tuple) and self.fault.what[0] == "edit"
+        return not isinstance(self.fault.what, str) and all(name == "edit" for name, _ in self.fault.what)
 
     def strike(self) -> None:
         what = self.fault.what
@@ -78,8 +78,8 @@ class _Strike:
         elif what == "overtake":
             self.stage.be_overtaken()
         else:
-            name, arguments = what
-            getattr(self.stage, name)(*arguments)
+            for name, arguments in what:
+                getattr(self.stage, name)(*arguments)
 
 
 def lose_connection(stage: "Stage") -> None:

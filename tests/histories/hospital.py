@@ -24,6 +24,12 @@ PLACES = ("opd", "emergency", "maternity", None)
 PROVIDERS = ("physician", "nurse", "lab", None)
 DAY = dt.datetime(2024, 3, 30, 22, 30)
 
+#: What leaves no trace that the deep look is made to see: only the sweep brings it.
+SILENT = {
+    *("edit_obs_in_place", "date_obs_in_place", "regroup_obs", "purge_only_the_group", "void_order", "unvoid_order"),
+    *("fulfil_order", "change_drug_order", "change_reactions", "rename_concept", "rename_drug"),
+}
+
 #: The person whom no verb touches: so that the hospital never is as good as empty.
 BYSTANDER_NUMBER = NUMBERS[0]
 

@@ -35,6 +35,8 @@ steps = st.one_of(
     st.tuples(st.just("commit"), st.tuples(st.sampled_from([1, 2]))),
 )
 
+some_steps = st.lists(steps, min_size=1, max_size=3)
+
 
 class Histories(RuleBasedStateMachine):
     """`place` is set by `machine_at`."""
@@ -45,7 +47,7 @@ class Histories(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.is_over = False
-        self.n_since_settled = 0
+        self.n_since_settled = self.n_since_looked = 0
         self.stage = Stage(self.place)
         self.stage.open()
 
@@ -57,6 +59,7 @@ class Histories(RuleBasedStateMachine):
             raise
         type(self).n_steps += 1
         self.n_since_settled += 1
+        self.n_since_looked += 1
         self.stage.now += MINUTE
 
     def _see(self, step: Callable[[], Any]) -> None:
@@ -146,9 +149,15 @@ class Histories(RuleBasedStateMachine):
     def read_and_be_overtaken(self, kind: str, side: str, n: int) -> None:
         self._see(lambda: self.stage.run(kind, fault=Fault(side, n, "overtake")))
 
-    @rule(kind=kinds, side=st.sampled_from(["store", "source"]), n=moments, meanwhile=steps)
-    def read_while(self, kind: str, side: str, n: int, meanwhile: tuple[str, tuple[Any, ...]]) -> None:
+    @rule(kind=kinds, side=st.sampled_from(["store", "source"]), n=moments, meanwhile=some_steps)
+    def read_while(self, kind: str, side: str, n: int, meanwhile: list[tuple[str, tuple[Any, ...]]]) -> None:
         self._see(lambda: self.stage.run(kind, fault=Fault(side, n, meanwhile)))
+
+    @precondition(lambda self: self.n_since_looked >= STEPS_BETWEEN and self.stage.is_loud)
+    @rule()
+    def look_again(self) -> None:
+        self._see(self.stage.look_again)
+        self.n_since_looked = 0
 
     @precondition(lambda self: self.n_since_settled >= STEPS_BETWEEN)
     @rule()

@@ -18,6 +18,7 @@ from django.db import connections, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from hospitals.connections import Source
 from hospitals.models import Hospital
 from openmrs_sync import claims, links, pipeline, receipts
 from openmrs_sync.models import ConceptRule, ParkedRow, SyncRun
@@ -63,6 +64,10 @@ STEPS_OF_OUR_CLOCK = tuple(dt.timedelta(hours=hours) for hours in (1, -1, 30, -3
 MINUTE = dt.timedelta(minutes=1)
 #: Whole runs within which everything must be equal once the sweep is due.
 RUNS_TO_SETTLE = 3
+
+
+#: (table, id, patient): the row is of a person who is that patient
+Truth = tuple[str, int, UUID]
 
 
 class HistoryFailed(AssertionError):
@@ -163,7 +168,11 @@ class Stage:
     #: open transactions at the hospital, by number
     late: dict[int, tuple[Any, PretendHospital]] = field(default_factory=dict)
     #: (table, id, patient) that was true at some committed moment since the last time that all was equal
-    once_true: set[tuple[str, int, UUID]] = field(default_factory=set)
+    once_true: set[Truth] = field(default_factory=set)
+    #: the same since the first snapshot of the run under way or of the last one
+    true_since_snapshot: set[Truth] | None = None
+    #: nothing happened since then that only the sweep finds
+    is_loud: bool = True
     time_zone: str = ZONES[0]
     locales: list[str] = field(default_factory=lambda: list(LANGUAGES[0]))
     rules: dict[str, tuple[str, bool]] = field(default_factory=dict)
@@ -200,6 +209,7 @@ class Stage:
     def edit(self, session: int, what: str, pick: int, other: int, n: int) -> None:
         """`session` 0 commits at once; 1 and 2 are transactions that stay open until commit() or rollback()."""
         h = self.pretend
+        self.is_loud = self.is_loud and what not in at_the_hospital.SILENT
         if session:
             if session not in self.late:
                 late = h.transaction()
@@ -230,6 +240,7 @@ class Stage:
 
     def step_hospital_clock(self, n: int) -> None:
         step = CLOCKS[n % len(CLOCKS)]
+        self.is_loud = self.is_loud and abs(step) < dt.timedelta(days=1)
         self.pretend.clock = lambda: _time_there() + step
 
     # -------------------------------------------------------------------------------- our side
@@ -325,11 +336,29 @@ class Stage:
 
     def run(self, kind: str, *, fault: Fault | None = None, pick: int = 0) -> SyncRun | None:
         """`kind`: tick (the idle look), due (deep when it is time), sync (deep), full, patient. None: it was killed."""
+        before = self._refreshed()
+        self.true_since_snapshot = None
         try:
-            with striking(self, fault):
-                return self._run(kind, pick)
+            with _noting_snapshots(self), striking(self, fault):
+                run = self._run(kind, pick)
         except Killed:
-            return None
+            run = None
+        self._check_refreshed(before)
+        return run
+
+    def _refreshed(self) -> dict[UUID, Any]:
+        return dict(links.linked(self.hospital).values_list("pk", "refreshed_at"))
+
+    def _check_refreshed(self, before: dict[UUID, Any]) -> None:
+        """What was read in this run is as it was at some moment since its first snapshot, however it went."""
+        after = self._refreshed()
+        for link, records in self.visible():
+            if before.get(link.pk) == after[link.pk]:
+                continue
+            current = records.filter(status="current")
+            seen = [(*one, link.patient_id) for one in current.values_list("table", "source_id")]
+            if wrong := [one[:2] for one in seen if one not in (self.true_since_snapshot or ())]:
+                raise HistoryFailed(f"Just read, and not true any more: {wrong} under person {link.person_id}.")
 
     def _run(self, kind: str, pick: int = 0) -> SyncRun | None:
         if kind == "patient":
@@ -377,7 +406,13 @@ class Stage:
         )
 
     def note_truth(self) -> None:
-        self.once_true |= {(*key, patient) for key, patient in self.derive().owners().items()}
+        true_now = self.true_now()
+        self.once_true |= true_now
+        if self.true_since_snapshot is not None:
+            self.true_since_snapshot |= true_now
+
+    def true_now(self) -> set[Truth]:
+        return {(*key, patient) for key, patient in self.derive().owners().items()}
 
     def visible(self) -> Iterator[tuple[Link, QuerySet[Record]]]:
         """Each link with all that a history may show by it, withdrawn records too.
@@ -391,6 +426,8 @@ class Stage:
         """No record is seen under a patient whose it never was, and none by a link that a human cut."""
         spoken = {(said.person_uuid, said.patient_id): said.is_same for said in self.said}
         for link, records in self.visible():
+            if link.n_unexplained:
+                raise HistoryFailed(f"{link.n_unexplained} rows of person {link.person_id} are unexplained.")
             seen = list(records.values_list("table", "source_id", "status"))
             where = f"under {self._name(link.patient_id)}, person {link.person_id}"
             wrong = [one for one in seen if (*one[:2], link.patient_id) not in self.once_true]
@@ -402,6 +439,19 @@ class Stage:
     def settle(self) -> None:
         """One sweep later all is equal, and another look changes nothing."""
         self.now += dt.timedelta(hours=25)
+        self._read_until_fresh()
+        self.check_equal()
+        self.is_loud = True
+
+    def look_again(self) -> None:
+        """What the watch is made to see is here without the sweep."""
+        if self.is_loud:
+            self._read_until_fresh()
+            derivation = self.derive()
+            self._check_links(derivation)
+            self._check_records(derivation.fate.records)
+
+    def _read_until_fresh(self) -> None:
         n_whole = 0
         while n_whole < RUNS_TO_SETTLE:
             run = self._run("sync")
@@ -415,10 +465,10 @@ class Stage:
                 raise HistoryFailed(f"A look failed: {run.status} {run.error_kind} {run.message}")
             else:
                 n_whole += 1
-                if world.nothing_changed(run) and not self._stale():
-                    break
+                if not self._stale():
+                    return
             self.now += MINUTE
-        self.check_equal()
+        raise HistoryFailed(f"{self._stale()} links are stale after {RUNS_TO_SETTLE} whole runs.")
 
     def _stale(self) -> int:
         return links.linked(self.hospital).filter(links.stale(self.hospital)).count()
@@ -440,7 +490,9 @@ class Stage:
         assert again is not None
         if again.status != "ok" or not world.nothing_changed(again):
             raise HistoryFailed(f"Another look changed something: {again.status} {world.counts(again)}")
-        self.once_true = {(*key, patient) for key, patient in derivation.owners().items()}
+        # what is gone at the source stays where it was last, withdrawn
+        gone = {one for one in self.once_true if one[1] not in derivation.tables.rows[one[0]]}
+        self.once_true = self.true_now() | gone
         self.check_visible()
 
     def _check_links(self, derivation: Derivation) -> None:
@@ -531,6 +583,22 @@ def _undone() -> Iterator[None]:
     with transaction.atomic(), mock.patch.object(transaction.Atomic, "__enter__", enter_with_savepoint):
         yield
         transaction.set_rollback(True)
+
+
+@contextmanager
+def _noting_snapshots(stage: Stage) -> Iterator[None]:
+    """The first snapshot of a run says from when on things must be true; the check of a receipt is no run."""
+    snapshot = Source.snapshot
+
+    @contextmanager
+    def noted(source: Source) -> Iterator[None]:
+        with snapshot(source):
+            if stage.true_since_snapshot is None:
+                stage.true_since_snapshot = stage.true_now()
+            yield
+
+    with mock.patch.object(Source, "snapshot", noted):
+        yield
 
 
 @contextmanager

@@ -1,8 +1,12 @@
 """What random histories found in the engine, each as one short story."""
 
-import pytest
+from unittest import mock
 
-from passport.models import Record
+import pytest
+from django.utils import timezone
+
+from openmrs_sync import links, refresh
+from passport.models import Record, User
 from tests.integration import world
 from tests.integration.world import Site
 
@@ -47,3 +51,58 @@ def test_a_number_keeps_its_modifier_whatever_its_concept_is_by_now(kigali: Site
     kigali.pretend.update("concept", kigali.pretend.concept("weight"), datatype_id=text)
     kigali.sync()
     assert kigali.values() == {obs: "<5"}
+
+
+def test_of_two_patients_that_a_human_called_the_same_the_later_is_meant(kigali: Site) -> None:
+    """Not the one whose id sorts first."""
+    alice, bob = world.register(ALICE), world.register(BOB)
+    person = kigali.pretend.add_person(national_id=ALICE)
+    kigali.pretend.add_identifier(person, BOB)
+    kigali.sync()
+    ada = User.objects.create_user("ada", password=None, role="admin")
+    for patient in (alice, bob, alice, bob):
+        link = world.link_of(kigali.hospital, person)
+        links.decide(link=link, verdict="same", actor=ada, now=timezone.now(), patient_id=patient.pk)
+        kigali.sync()
+        assert world.link_of(kigali.hospital, person).patient_id == patient.pk
+
+
+def test_a_link_that_comes_back_shows_nothing_before_it_is_read(kigali: Site) -> None:
+    """T92: what its person had when the number went away may be somebody else's by now."""
+    kigali.add_holder(BOB)
+    alice = kigali.add_holder(ALICE)
+    obs = kigali.pretend.add_obs(alice, "weight", 60.0)
+    kept = kigali.pretend.add_obs(alice, "weight", 61.0)
+    kigali.sync()
+    kigali.pretend.void_obs(kept)
+    kigali.sync()
+    (number,) = kigali.pretend.identifiers_of(alice)
+    kigali.pretend.void_identifier(number)
+    kigali.sync()
+    kigali.pretend.update("obs", obs, person_id=kigali.pretend.add_person())
+    kigali.pretend.unvoid_identifier(number)
+    with mock.patch.object(refresh, "prepare", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        world.sync(kigali.hospital)
+    assert world.link_of(kigali.hospital, alice).state == "linked"
+    assert kigali.values() == {}
+    kigali.sync()
+    assert kigali.values() == {}
+    assert world.link_of(kigali.hospital, alice).min_token == 0, "what was withdrawn is to be seen again"
+    assert Record.objects.filter(source_id=kept, table="obs", status="withdrawn").exists()
+    assert world.verified(kigali.hospital).is_well
+
+
+def test_what_is_said_of_a_row_does_not_depend_on_who_else_is_read_with_it(kigali: Site) -> None:
+    """A group, a certainty and a visit's place of another person's, read in one batch with them by chance."""
+    alice, bob = kigali.add_holder(ALICE), kigali.add_holder(BOB)
+    hospital = kigali.pretend
+    encounter = hospital.add_encounter(alice)
+    group = hospital.add_obs_group_diagnosis(alice, "malaria", encounter=encounter)
+    diagnosis = hospital.rows("obs", obs_group_id=group)[0]["obs_id"]
+    hospital.update("obs", diagnosis, person_id=bob, encounter_id=None)
+    stay = hospital.add_visit(alice, location="maternity")
+    at_bob = hospital.add_encounter(bob, visit=stay, location=None)
+    kigali.sync()
+    shown = world.shown(kigali.hospital)
+    assert (shown["obs", diagnosis].certainty, shown["obs", diagnosis].details) == (None, {})
+    assert shown["encounter", at_bob].location == ""
