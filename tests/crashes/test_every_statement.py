@@ -39,6 +39,7 @@ def test_killed_at_any_write_the_next_run_ends_where_it_would_have_ended(kigali:
     wanted = story.left_behind(kigali)
     assert kigali.values() == expected
     assert {link["state"] for link in wanted["links"]} == {"linked", "held", "ended", "unlinked"}
+    assert all(link["is_fresh"] and not link["n_unexplained"] for link in wanted["links"])
     n, was_killed = 0, True
     while was_killed:
         n += 1
