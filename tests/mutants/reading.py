@@ -44,7 +44,7 @@ READING = (
         old="unique[start : start + queries.MAX_IN]",
         new="unique[start : start + queries.MAX_IN - 1]",
         why="every five hundredth person has no rows",
-        tests=(f"{_READ}::test_more_persons_than_fit_into_one_query_are_all_read",),
+        tests=(f"{RULES}equal_making.py::test_everyone_of_a_long_list_of_persons_is_read",),
     ),
     Mutant(
         name="one-group-up",
@@ -116,7 +116,7 @@ READING = (
         old="is_dead, above = is_dead or bool(own.voided), own.obs_group_id",
         new="is_dead, above = bool(own.voided), own.obs_group_id",
         why="what is in a voided inner group is shown",
-        tests=ENRICHER,
+        tests=(f"{RULES}equal_making.py::test_what_is_in_a_voided_inner_group_is_not_shown",),
     ),
     Mutant(
         name="voided-person",
@@ -140,7 +140,7 @@ READING = (
         old="if event.patient_id not in (None, row.patient_id):",
         new="if False:",
         why="a diagnosis of two persons is shown to one of them",
-        tests=ENRICHER,
+        tests=(f"{RULES}equal_making.py::test_a_condition_on_anothers_encounter_is_parked",),
     ),
     Mutant(
         name="second-of-two-hours",

@@ -207,7 +207,7 @@ WRITING = (
         old="links.mark_all(hospital=session.hospital, now=clock.now())",
         new="pass",
         why="a full sync reads nobody",
-        tests=(f"{RULES}equal_making.py::test_a_record_whose_row_is_now_parked_is_withdrawn",),
+        tests=(f"{RULES}equal_making.py::test_only_differences_are_written",),
     ),
     Mutant(
         name="half-of-a-failed-batch",

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from openmrs_sync import balance, pipeline, refresh, writer
+from openmrs_sync import balance, pipeline, queries, reader, refresh, writer
 from openmrs_sync import session as sessions
+from openmrs_sync.enricher import context, statements
 from openmrs_sync.models import ParkedRow
 from openmrs_sync.stores.relational import RelationalStore
 from passport.models import Record
@@ -149,7 +150,7 @@ def test_only_differences_are_written(ward: Ward, rule: Rule) -> None:
     rule.reworded(writer, "compare", ("elif known == (digest, link_id, True):", "elif False:"))
     ward.see(ward.add_holder(ALICE), 60, 61)
     ward.sync()
-    run = ward.sync(full=True)
+    run = ward.look(full=True)
     rule.ends((run.n_updated, run.n_unchanged), kept=(0, 3), taken_out=(3, 0))
 
 
@@ -242,3 +243,43 @@ def test_whose_link_a_record_hangs_on_is_compared(ward: Ward, rule: Rule) -> Non
     ward.change_quietly(weight, person_id=second)
     ward.sync(full=True)
     rule.ends(ward.seen_by(ALICE), kept=["60", "61"], taken_out=["61"])
+
+
+@pytest.mark.slow
+def test_everyone_of_a_long_list_of_persons_is_read(ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T2: more persons than one statement asks for."""
+    monkeypatch.setattr(queries, "MAX_IN", 2)
+    rule.reworded(
+        reader, "_fetch_in", ("unique[start : start + queries.MAX_IN]", "unique[start : start + queries.MAX_IN - 1]")
+    )
+    for number in (ALICE, BOB, "1197770011223344"):
+        ward.pretend.add_obs(ward.add_holder(number), "weight", 60.0)
+    ward.look()
+    rule.ends(len(ward.values()) == 3, kept=True, taken_out=False)
+
+
+@pytest.mark.slow
+def test_what_is_in_a_voided_inner_group_is_not_shown(ward: Ward, rule: Rule) -> None:
+    """T21, T76: the outer group lives."""
+    rule.reworded(
+        context.Groups,
+        "__missing__",
+        ("is_dead, above = is_dead or bool(own.voided), own.", "is_dead, above = bool(own.voided), own."),
+    )
+    person = ward.add_holder(ALICE)
+    outer = ward.pretend.add_obs(person, "diagnosis set")
+    inner = ward.pretend.add_obs(person, "diagnosis set", group=outer)
+    ward.pretend.add_obs(person, "weight", 60.0, group=inner)
+    ward.pretend.void("obs", inner)
+    ward.look()
+    rule.ends(ward.seen_by(ALICE), kept=[], taken_out=["60"])
+
+
+@pytest.mark.slow
+def test_a_condition_on_anothers_encounter_is_parked(ward: Ward, rule: Rule) -> None:
+    """Is it Alice's, or Bob's, whose encounter it hangs on?"""
+    rule.reworded(statements, "_statement", ("if event.patient_id not in (None, row.patient_id):", "if False:"))
+    alice, bob = ward.add_holder(ALICE), ward.add_holder(BOB)
+    ward.pretend.add_condition(alice, "diabetes", encounter_id=ward.pretend.add_encounter(bob))
+    ward.look()
+    rule.ends(len(ward.values("conditions")), kept=0, taken_out=1)
