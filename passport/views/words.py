@@ -182,6 +182,7 @@ def names(found: Sequence[str]) -> str:
 ACTIONS: Words = {
     "patient_found": gettext_lazy("searched for your National ID"),
     "overview_read": gettext_lazy("opened your overview"),
+    "fhir_exported": gettext_lazy("took your summary as a FHIR document"),
     "visits_read": gettext_lazy("opened your history"),
     "records_read": gettext_lazy("read your entries"),
     "record_read": gettext_lazy("opened one entry"),

@@ -1,0 +1,157 @@
+"""The sections of the summary: the three that an IPS must have, told or not, and what there is of results and signs."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from passport.fhir import narrative, resources
+from passport.fhir.codes import LOINC, TERMINOLOGY, Json, absent, coding
+from passport.fhir.resources import Names
+from passport.history import Overview, RecordView, Stated
+from passport.history.encounters import encounter_key
+
+ABSENT_SYSTEM = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips"
+NO_LIST = "No hospital that we read has told anything about this. That does not mean that there is nothing."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """LOINC code and title; resources in the order shown; rows of the same in words, under `header`."""
+
+    code: str
+    display: str
+    title: str
+    entries: Sequence[Json]
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def as_json(self) -> Json:
+        words = narrative.table(header=self.header, rows=self.rows) if self.rows else narrative.sentence(NO_LIST)
+        return {
+            "title": self.title,
+            "code": {"coding": [coding(LOINC, self.code, self.display)]},
+            "text": words,
+            "entry": [{"reference": f"urn:uuid:{resource['id']}"} for resource in self.entries],
+        }
+
+
+def of(shown: Overview, names: Names, *, encounters: Collection[str]) -> list[Section]:
+    """All sections, in the order in which a doctor reads them. `encounters`: keys of those in the document."""
+    return [
+        _allergies(shown, names),
+        _medicines(shown, names, encounters),
+        _problems(shown, names, encounters),
+        _observations(
+            shown.latest_results,
+            names,
+            encounters,
+            code="30954-2",
+            display="Relevant diagnostic tests/laboratory data Narrative",
+            title="Latest results",
+        ),
+        _observations(
+            shown.latest_vitals, names, encounters, code="8716-3", display="Vital signs", title="Latest vital signs"
+        ),
+    ]
+
+
+def _allergies(shown: Overview, names: Names) -> Section:
+    return Section(
+        code="48765-2",
+        display="Allergies and adverse reactions Document",
+        title="Allergies and intolerances",
+        entries=[resources.allergy(view, names) for view in shown.allergies] or [_no_allergies(names)],
+        header=("Allergy", "Reactions", "Recorded", "Hospital"),
+        rows=[_allergy_row(view) for view in shown.allergies],
+    )
+
+
+def _medicines(shown: Overview, names: Names, encounters: Collection[str]) -> Section:
+    told = [resources.medication(one, names, has_encounter=_is_in(one.record, encounters)) for one in shown.medications]
+    return Section(
+        code="10160-0",
+        display="History of Medication use Narrative",
+        title="Medicines",
+        entries=told or [_no_medicines(names)],
+        header=("Medicine", "How to take it", "Known to be taken now", "Since", "Hospital"),
+        rows=[_stated_row(one) for one in shown.medications],
+    )
+
+
+def _problems(shown: Overview, names: Names, encounters: Collection[str]) -> Section:
+    told = [resources.condition(one, names, has_encounter=_is_in(one.record, encounters)) for one in shown.conditions]
+    return Section(
+        code="11450-4",
+        display="Problem list - Reported",
+        title="Conditions",
+        entries=told or [_no_problems(names)],
+        header=("Condition", "What was written", "Known to hold now", "Since", "Hospital"),
+        rows=[_stated_row(one) for one in shown.conditions],
+    )
+
+
+def _observations(
+    views: Sequence[RecordView], names: Names, encounters: Collection[str], *, code: str, display: str, title: str
+) -> Section:
+    return Section(
+        code=code,
+        display=display,
+        title=title,
+        entries=[resources.observation(view, names, has_encounter=_is_in(view, encounters)) for view in views],
+        header=("What", "Result", "Flag", "Day", "Hospital"),
+        rows=[_observed_row(view) for view in views],
+    )
+
+
+def _is_in(view: RecordView, encounters: Collection[str]) -> bool:
+    return view.encounter is not None and encounter_key(view) in encounters
+
+
+def _allergy_row(view: RecordView) -> Sequence[str]:
+    reactions = ", ".join(map(str, view.details.get("reactions") or ()))
+    return view.value or view.concept, reactions, view.date or "not known", view.hospital_name
+
+
+def _stated_row(stated: Stated) -> Sequence[str]:
+    view = stated.record
+    return view.concept, view.value, stated.standing.value, view.date or "not known", view.hospital_name
+
+
+def _observed_row(view: RecordView) -> Sequence[str]:
+    flag = (view.flag or "").replace("_", " ")
+    return view.concept, f"{view.value} {view.unit}".strip(), flag, view.date or "not known", view.hospital_name
+
+
+def _no_allergies(names: Names) -> Json:
+    return {
+        "resourceType": "AllergyIntolerance",
+        "id": resources.id_of("AllergyIntolerance", f"none/{names.patient.pk}"),
+        "clinicalStatus": {"coding": [coding(f"{TERMINOLOGY}/allergyintolerance-clinical", "active")]},
+        "code": _no("no-allergy-info", "No information about allergies"),
+        "patient": names.subject,
+    }
+
+
+def _no_medicines(names: Names) -> Json:
+    return {
+        "resourceType": "MedicationStatement",
+        "id": resources.id_of("Medication", f"none/{names.patient.pk}"),
+        "status": "unknown",
+        "medicationCodeableConcept": _no("no-medication-info", "No information about medications"),
+        "subject": names.subject,
+        "_effectiveDateTime": absent("not-applicable"),
+    }
+
+
+def _no_problems(names: Names) -> Json:
+    return {
+        "resourceType": "Condition",
+        "id": resources.id_of("Condition", f"none/{names.patient.pk}"),
+        "clinicalStatus": {"coding": [coding(f"{TERMINOLOGY}/condition-clinical", "active")]},
+        "category": [{"coding": [coding(f"{TERMINOLOGY}/condition-category", "problem-list-item")]}],
+        "code": _no("no-problem-info", "No information about problems"),
+        "subject": names.subject,
+    }
+
+
+def _no(code: str, display: str) -> Json:
+    return {"coding": [coding(ABSENT_SYSTEM, code, display)], "text": display}
