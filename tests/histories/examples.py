@@ -14,3 +14,57 @@ EXAMPLES: list[Example] = []
 def example(history: Example) -> Example:
     EXAMPLES.append(history)
     return history
+
+
+@example
+def a_voided_row_moved_and_left_behind_what_we_kept_of_it(state: Histories) -> None:
+    state.read(kind="sync", pick=0)
+    state.edit(session=0, what="void_obs", pick=0, other=0, n=0)
+    state.read(kind="sync", pick=0)
+    state.edit(session=0, what="give_obs_to_another", pick=0, other=1, n=0)
+    state.settle()
+
+
+@example
+def a_number_lost_its_modifier_with_its_datatype(state: Histories) -> None:
+    state.edit(session=0, what="add_number", pick=0, other=0, n=5)
+    state.edit(session=0, what="change_datatype", pick=0, other=0, n=1)
+    state.settle()
+
+
+@example
+def a_link_came_back_with_rows_that_were_somebody_elses_by_then(state: Histories) -> None:
+    state.settle()
+    state.edit(session=0, what="void_identifier", pick=0, other=0, n=0)
+    state.settle()
+    state.edit(session=0, what="give_obs_to_another", pick=0, other=1, n=0)
+    state.settle()
+    state.edit(session=0, what="unvoid_identifier", pick=0, other=0, n=0)
+    for n in range(25, 60, 5):  # before the look, in it, and between it and the read
+        state.read_and_lose_the_connection(kind="tick", n=n)
+
+
+@example
+def of_two_patients_called_the_same_the_first_by_its_id_won(state: Histories) -> None:
+    state.register(other=2)
+    state.edit(session=0, what="add_identifier", pick=0, other=1, n=0)
+    state.settle()
+    for other in (0, 1, 0):
+        state.decide(pick=1, other=other, is_same=True)
+        state.settle()
+
+
+@example
+def a_group_was_named_for_another_persons_result(state: Histories) -> None:
+    state.register(other=2)
+    state.edit(session=0, what="add_group", pick=0, other=0, n=1)
+    state.edit(session=0, what="give_obs_to_another", pick=3, other=1, n=0)
+    state.settle()
+
+
+@example
+def an_encounter_was_placed_by_another_persons_visit(state: Histories) -> None:
+    state.register(other=2)
+    state.edit(session=0, what="change_encounter_place", pick=0, other=0, n=3)
+    state.edit(session=0, what="move_visit", pick=0, other=1, n=0)
+    state.settle()
