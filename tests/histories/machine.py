@@ -60,7 +60,7 @@ class Histories(RuleBasedStateMachine):
         type(self).n_steps += 1
         self.n_since_settled += 1
         self.n_since_looked += 1
-        self.stage.now += MINUTE
+        self.stage.pass_time(MINUTE)
 
     def _see(self, step: Callable[[], Any]) -> None:
         """A step that may change what is seen."""

@@ -16,7 +16,6 @@ from uuid import UUID
 
 from django.db import connections, transaction
 from django.db.models import F, QuerySet
-from django.utils import timezone
 
 from hospitals.connections import Source
 from hospitals.models import Hospital
@@ -163,6 +162,9 @@ class Stage:
 
     place: Place
     now: dt.datetime = dt.datetime(2026, 1, 15, 9, tzinfo=dt.UTC)
+    #: by the clock of the hospital's database server, and how far OpenMRS' own is from it
+    now_there: dt.datetime = dt.datetime(2026, 1, 15, 9)
+    clock_there: dt.timedelta = dt.timedelta()
     holders: dict[UUID, Holder] = field(default_factory=dict)
     said: list[Said] = field(default_factory=list)
     #: open transactions at the hospital, by number
@@ -183,7 +185,7 @@ class Stage:
 
     def open(self) -> None:
         self.place.put_back()
-        self.pretend.clock = _time_there
+        self.pretend.clock = lambda: self.now_there + self.clock_there
         self._reading = self.place.server.connect(self.pretend.database)
         self._undo.enter_context(_equal_uuids())
         self._undo.enter_context(_undone())
@@ -194,6 +196,7 @@ class Stage:
         for session in list(self.late):
             self.rollback(session)
         self._reading.close()
+        self.pretend.execute("SET GLOBAL init_connect = ''")
         self._undo.close()
 
     @property
@@ -239,9 +242,14 @@ class Stage:
             transaction_.__exit__(None, None, None)
 
     def step_hospital_clock(self, n: int) -> None:
-        step = CLOCKS[n % len(CLOCKS)]
-        self.is_loud = self.is_loud and abs(step) < dt.timedelta(days=1)
-        self.pretend.clock = lambda: _time_there() + step
+        """Set back, it stamps what the watch takes for old."""
+        self.clock_there = CLOCKS[n % len(CLOCKS)]
+        self.is_loud = self.is_loud and self.clock_there >= dt.timedelta()
+
+    def pass_time(self, time: dt.timedelta) -> None:
+        """On both sides; the steps of a clock are not this."""
+        self.now += time
+        self.now_there += time
 
     # -------------------------------------------------------------------------------- our side
 
@@ -361,6 +369,9 @@ class Stage:
                 raise HistoryFailed(f"Just read, and not true any more: {wrong} under person {link.person_id}.")
 
     def _run(self, kind: str, pick: int = 0) -> SyncRun | None:
+        # what NOW() is for whoever connects from now on
+        seconds = int(self.now_there.replace(tzinfo=dt.UTC).timestamp())
+        self.pretend.execute(f"SET GLOBAL init_connect = 'SET timestamp = {seconds}'")
         if kind == "patient":
             patients = list(self.holders)
             patient = Patient.objects.get(pk=patients[pick % len(patients)])
@@ -377,7 +388,7 @@ class Stage:
 
     def be_overtaken(self) -> None:
         """The worker sleeps past its lease; another one takes the hospital and reads it."""
-        self.now += claims.LEASE + MINUTE
+        self.pass_time(claims.LEASE + MINUTE)
         with _as_another_worker(self.hospital):
             self._run("sync")
 
@@ -438,10 +449,10 @@ class Stage:
 
     def settle(self) -> None:
         """One sweep later all is equal, and another look changes nothing."""
-        self.now += dt.timedelta(hours=25)
+        self.pass_time(dt.timedelta(hours=25))
         self._read_until_fresh()
         self.check_equal()
-        self.is_loud = True
+        self.is_loud = abs(self.clock_there) < dt.timedelta(days=1)
 
     def look_again(self) -> None:
         """What the watch is made to see is here without the sweep."""
@@ -458,7 +469,7 @@ class Stage:
             assert run is not None
             self.check_visible()
             if run.status == "busy":
-                self.now += claims.LEASE + MINUTE
+                self.pass_time(claims.LEASE + MINUTE)
             elif run.error_kind in ("would_erase", "source_replaced"):
                 self.accept(run)
             elif run.status != "ok" or run.message:
@@ -467,7 +478,7 @@ class Stage:
                 n_whole += 1
                 if not self._stale():
                     return
-            self.now += MINUTE
+            self.pass_time(MINUTE)
         raise HistoryFailed(f"{self._stale()} links are stale after {RUNS_TO_SETTLE} whole runs.")
 
     def _stale(self) -> int:
@@ -560,11 +571,6 @@ def _source_of(key: str | None) -> Key | None:
 def _is_conflict(error: Exception) -> bool:
     """Two of the hospital's transactions want one row: lock wait, deadlock, duplicate key."""
     return bool(error.args) and error.args[0] in (1205, 1213, 1020, 1062)
-
-
-def _time_there() -> dt.datetime:
-    """By the clock of the database server, to which the engine compares stamps."""
-    return timezone.now().replace(tzinfo=None, microsecond=0)
 
 
 @contextmanager
