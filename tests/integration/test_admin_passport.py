@@ -192,8 +192,17 @@ def test_the_start_page_has_a_box_for_each_purpose_and_fits_its_title(browser: C
     ]
     assert boxes == [
         ("Hospitals", ["Connection tests", "Hospitals", "Locations"]),
-        ("Sync", ["Concept rules", "Matches", "Parked rows", "Runs"]),
-        ("Patients and accounts", ["Access grants", "Accounts", "Audit", "Patients", "Placeholder numbers"]),
+        (
+            "Sync",
+            ["Alerts", "Certificates", "Concept rules", "Dry runs and counts", "Matches", "Parked rows", "Runs"],
+        ),
+        (
+            "Patients and accounts",
+            [
+                *("Accounts", "Audit", "Doctors in hospitals' files", "Emergencies", "Guardians and carers"),
+                *("Patients", "Permissions", "Placeholder numbers", "Plain words", "Sensitive concepts"),
+            ],
+        ),
         ("One-time codes", ["Authenticator apps", "Recovery codes"]),
     ]
     assert "Django administration" not in page
