@@ -9,10 +9,8 @@ import contextlib
 import ipaddress
 import math
 import os
-import resource
 import socket
 import ssl
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -31,7 +29,6 @@ from django.db.backends.mysql.base import DatabaseWrapper
 from django.db.utils import ConnectionHandler
 from MySQLdb.constants import FIELD_TYPE
 from MySQLdb.converters import Date_or_None, DateTime_or_None, conversions
-from MySQLdb.cursors import SSCursor
 
 from hospitals import queries
 from hospitals.errors import HospitalMisconfigured, HospitalUnreachable, SourceError
@@ -58,8 +55,7 @@ HASHED_LOGINS = "restricted-auth=mysql_native_password,caching_sha2_password,sha
 # A hostile server may send rows without end, and the driver's own limit is one GB for each. No row of OpenMRS comes
 # near this; both bound what one statement can take of our memory.
 LONGEST_ROW = 16 * 1024 * 1024  # bytes
-MOST_MEMORY = 1024 * 1024 * 1024  # bytes that this process may grow by in one statement
-ROWS_AT_ONCE = 25  # between two looks at our memory
+MOST_MEMORY = 512 * 1024 * 1024  # bytes that this process may grow by in one statement
 SMALL_ROWS = f"[passport]\nmax-allowed-packet={LONGEST_ROW}\n"
 
 
@@ -110,7 +106,6 @@ class Source:
         self._raw = raw
         self._deadline = Deadline(raw.fileno())
         self._in_snapshot = False
-        self._is_flooded = False
 
     def close(self) -> None:
         """Watch the time no longer. The connection is its opener's."""
@@ -132,13 +127,15 @@ class Source:
         started = perf_counter()
         end_by = min(self.end_by, time.monotonic() + settings.SOURCE_STATEMENT_TIMEOUT)
         try:
-            # Not the default cursor: it would hold the whole answer before we see how large it is.
-            with self._deadline.at(end_by), contextlib.closing(self._raw.cursor(SSCursor)) as cursor:
+            # The buffered cursor: it lets go of the interpreter once for an answer, not once for each row, and the
+            # other thread of a first sync is busy. That the answer has an end is watched from outside meanwhile.
+            bounds = self._deadline.at(end_by, memory=MOST_MEMORY)
+            with bounds, contextlib.closing(self._raw.cursor()) as cursor:
                 cursor.execute(sql, tuple(params) or None)
-                rows = self._read(cursor)
+                rows = list(cursor.fetchall())
         except MySQLdb.Error as error:
             # The driver's text may hold values; and after we hung up it only says that.
-            raise (_flooded() if self._is_flooded else _fault(error)) from None
+            raise (_flooded() if self._deadline.is_flooded else _fault(error)) from None
         except UnicodeDecodeError:
             raise HospitalMisconfigured(
                 "A text at the hospital is not valid in its own character set. "
@@ -147,18 +144,6 @@ class Source:
         finally:
             self.seconds += perf_counter() - started
         self.n_rows += len(rows)
-        return rows
-
-    def _read(self, cursor: SSCursor) -> list[tuple[Any, ...]]:
-        """Every row of the answer, as long as this process does not grow beyond its bound."""
-        rows: list[tuple[Any, ...]] = []
-        bound = _peak_memory() + MOST_MEMORY
-        while some := cursor.fetchmany(ROWS_AT_ONCE):
-            rows += some
-            if _peak_memory() > bound:
-                self._is_flooded = True
-                self._deadline.cut()  # else closing the cursor would read on to an end that may not come
-                raise _flooded()
         return rows
 
     @contextlib.contextmanager
@@ -444,12 +429,6 @@ def _flooded() -> SourceError:
         "The hospital's server answered with more than any hospital holds, and we hung up. "
         "Check that host and port are OpenMRS' own."
     )
-
-
-def _peak_memory() -> int:
-    """Bytes that this process held at its largest."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _is_open(alias: str) -> bool:

@@ -1,4 +1,4 @@
-"""Bounds in time for what has none of its own: a name look-up, a server that answers a byte a second.
+"""Bounds for what has none of its own: a name look-up, a server that answers a byte a second, or without end.
 
 The driver's time-outs count from one byte to the next, so a source that drips would hold a worker for ever; and a
 look-up takes as long as this machine's resolver likes.
@@ -7,7 +7,9 @@ look-up takes as long as this machine's resolver likes.
 import contextlib
 import math
 import os
+import resource
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +20,8 @@ T = TypeVar("T")
 
 #: Threads that may hang at once in calls that nobody waits for any more. Each ends by itself, but late.
 MOST_ABANDONED = 32
-#: Seconds between two looks at the clock: how late a connection may be cut.
-LOOK_SECONDS = 0.5
+#: Seconds between two looks at clock and memory: how late a connection may be cut.
+LOOK_SECONDS = 0.1
 
 _abandoned: set[threading.Thread] = set()
 _lock = threading.Lock()
@@ -60,22 +62,28 @@ def within(seconds: float, work: Callable[[], T], *, discard: Callable[[T], obje
 
 
 class Deadline:
-    """Cuts an open connection when its time is over: whoever waits there gets an error from the driver at once."""
+    """Cuts an open connection when its time is over, or what it sends is too much: whoever waits there gets an error
+    from the driver at once. `is_flooded`: it was too much.
+    """
 
     def __init__(self, file_number: int) -> None:
+        self.is_flooded = False
         self._socket = socket.socket(fileno=os.dup(file_number))
-        self._at = math.inf
+        self._at = self._memory = math.inf
         self._closed = threading.Event()
         threading.Thread(target=self._watch, daemon=True, name="deadline").start()
 
     @contextlib.contextmanager
-    def at(self, moment: float) -> Iterator[None]:
-        """The block must be over at this moment of time.monotonic(). Does not nest."""
-        self._at = moment
+    def at(self, moment: float, *, memory: float) -> Iterator[None]:
+        """The block must be over at this moment of time.monotonic(), and this process not grow by so many bytes.
+
+        Does not nest.
+        """
+        self._at, self._memory = moment, peak_memory() + memory
         try:
             yield
         finally:
-            self._at = math.inf
+            self._at = self._memory = math.inf
 
     def cut(self) -> None:
         """End the connection now, whatever the other end is still sending."""
@@ -89,6 +97,14 @@ class Deadline:
     def _watch(self) -> None:
         with self._socket:
             while not self._closed.wait(LOOK_SECONDS):
-                if time.monotonic() >= self._at:
+                if peak_memory() > self._memory:
+                    self.is_flooded = True
+                if self.is_flooded or time.monotonic() >= self._at:
                     self.cut()
                     return
+
+
+def peak_memory() -> int:
+    """Bytes that this process held at its largest."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
