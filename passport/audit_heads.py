@@ -5,20 +5,17 @@ longer be in it. What is told: the day, the number of the last row and its hash.
 """
 
 import datetime as dt
-import http.client
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.mail import send_mail
 from django.utils.dateparse import parse_date
 
 from passport.audit import head, head_hash_at, record_event
 from passport.models import AuditEvent
+from passport.places import NotTold, tell
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +23,6 @@ PUBLISHED = "audit_head_published"
 NOT_PUBLISHED = "audit_head_not_published"
 #: After a failure the next try waits so long.
 RETRY = dt.timedelta(hours=1)
-WEBHOOK_SECONDS = 10
 
 
 class PublishFailed(Exception):
@@ -85,10 +81,16 @@ def publish(*, now: dt.datetime) -> Head:
     told = Head(day=_day(now).isoformat(), seq=found.seq, hash=found.hash, missed=missed)
     try:
         for place in settings.AUDIT_PUBLISH_TO:
-            TELL[place.partition(":")[0]](place, told)
-    except PublishFailed:
+            tell(
+                place,
+                setting="AUDIT_PUBLISH_TO",
+                subject=f"Patient Passport: end of the audit chain, {told.day}",
+                text=f"{told.line}\n\nKeep this message: audit_verify --published compares.",
+                body=told.line,
+            )
+    except NotTold as error:
         record_event(action=NOT_PUBLISHED, actor=None, now=now, basis="failed", details={"seq": told.seq})
-        raise
+        raise PublishFailed(str(error)) from None
     kinds = sorted({place.partition(":")[0] for place in settings.AUDIT_PUBLISH_TO})
     record_event(action=PUBLISHED, actor=None, now=now, details={"seq": told.seq, "missed_days": missed, "to": kinds})
     return told
@@ -117,44 +119,6 @@ def first_mismatch(heads: Iterable[Head]) -> Mismatch | None:
         if one.seq and head_hash_at(one.seq) != one.hash:
             return Mismatch(line=number, head=one)
     return None
-
-
-def _tell_file(place: str, told: Head) -> None:
-    try:
-        with Path(place.removeprefix("file:")).open("a", encoding="utf-8") as file:
-            file.write(f"{told.line}\n")
-    except OSError:
-        raise PublishFailed(
-            "The file in AUDIT_PUBLISH_TO cannot be written. See that its folder exists and lets this user write."
-        ) from None
-
-
-def _tell_mail(place: str, told: Head) -> None:
-    address = place.removeprefix("mailto:")
-    subject = f"Patient Passport: end of the audit chain, {told.day}"
-    try:
-        send_mail(subject, f"{told.line}\n\nKeep this message: audit_verify --published compares.", None, [address])
-    except OSError:  # smtplib's errors, refused and unreachable alike
-        raise PublishFailed("The mail with the head of the chain could not be sent. Check the mail settings.") from None
-
-
-def _tell_https(place: str, told: Head) -> None:
-    address = urlsplit(place)
-    path = f"{address.path or '/'}?{address.query}".rstrip("?")
-    connection = http.client.HTTPSConnection(str(address.hostname), address.port, timeout=WEBHOOK_SECONDS)
-    try:
-        connection.request("POST", path, told.line, {"Content-Type": "application/json"})
-        with connection.getresponse() as response:
-            status = response.status
-    except (OSError, http.client.HTTPException):
-        raise PublishFailed("The https address in AUDIT_PUBLISH_TO does not answer. Check it and its server.") from None
-    finally:
-        connection.close()
-    if not 200 <= status < 300:  # a redirect is not followed: it would lead elsewhere than was set
-        raise PublishFailed(f"The https address in AUDIT_PUBLISH_TO answered {status}. Check it and its server.")
-
-
-TELL: dict[str, Callable[[str, Head], None]] = {"file": _tell_file, "mailto": _tell_mail, "https": _tell_https}
 
 
 def _last_at(action: str) -> dt.datetime | None:
