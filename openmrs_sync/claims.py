@@ -96,7 +96,11 @@ def is_claimed(*, hospital: Hospital, now: datetime) -> bool:
 
 def may_try(*, hospital: Hospital, now: datetime) -> bool:
     """Whether the breaker lets the schedule try this hospital now."""
-    breaker = Breaker.objects.filter(pk=hospital.pk).first()
+    return lets_try(breaker=Breaker.objects.filter(pk=hospital.pk).first(), now=now)
+
+
+def lets_try(*, breaker: Breaker | None, now: datetime) -> bool:
+    """The same, of a breaker that was read already."""
     if breaker is None or breaker.state == Breaker.State.CLOSED or breaker.retry_at is None:
         return True
     # a pause longer than any we set: our clock was in the future when it was written

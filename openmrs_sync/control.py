@@ -9,7 +9,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from hospitals.models import Hospital, HospitalState
 from openmrs_sync import pace
-from openmrs_sync.claims import may_try
+from openmrs_sync.claims import lets_try, may_try
 from openmrs_sync.models import Breaker, ControlState, SyncRun
 from openmrs_sync.runs import UNDER_WAY
 from passport.audit import record_event
@@ -166,6 +166,6 @@ def _due_at(*, hospital: Hospital, control: Control, now: datetime) -> datetime:
 
 def _pause_ends_at(hospital: Hospital, now: datetime) -> datetime:
     breaker: Breaker | None = getattr(hospital, "breaker", None)
-    if breaker is None or breaker.retry_at is None or may_try(hospital=hospital, now=now):
+    if breaker is None or breaker.retry_at is None or lets_try(breaker=breaker, now=now):
         return now
     return breaker.retry_at
