@@ -7,6 +7,8 @@ from uuid import UUID
 
 import pytest
 from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
 
 from passport.access import Action
 from passport.audit import record_event
@@ -262,3 +264,11 @@ def test_every_action_that_a_patient_can_see_has_its_words() -> None:
 def test_the_icon_is_found_wherever_a_browser_looks(browser: Client) -> None:
     assert browser.get("/favicon.ico")["Location"] == "/static/passport/favicon.svg"
     assert '<link rel="icon" href="/static/passport/favicon.svg"' in browser.get("/admin/").content.decode()
+
+
+def test_a_patients_page_leads_to_who_looked_at_them(browser: Client) -> None:
+    patient = make_patient(national_id="1199780012340001", now=timezone.now())
+    page = browser.get(reverse("admin:passport_patient_change", args=[patient.pk])).content.decode()
+    address = reverse("patient_looks_file", args=[patient.pk, "csv"])
+    assert address in page
+    assert browser.get(address)["Content-Type"] == "text/csv; charset=utf-8"
