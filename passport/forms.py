@@ -123,9 +123,9 @@ class HistoryFilterForm(MarkedForm):
         if filters.hospital:
             yield "hospital", self.hospital_names[filters.hospital]
         if filters.from_date:
-            yield "from", gettext("from %(day)s") % {"day": date_format(filters.from_date, "j M Y")}
+            yield "from", gettext("from %(day)s") % {"day": date_format(filters.from_date, "SHORT_DATE_FORMAT")}
         if filters.to_date:
-            yield "to", gettext("to %(day)s") % {"day": date_format(filters.to_date, "j M Y")}
+            yield "to", gettext("to %(day)s") % {"day": date_format(filters.to_date, "SHORT_DATE_FORMAT")}
         if filters.status is Status.ALL:
             yield "status", gettext("with withdrawn entries")
         if filters.status is Status.WITHDRAWN:

@@ -248,6 +248,7 @@ LANGUAGES = [("en", "English"), ("fr", "français"), ("rw", "Ikinyarwanda")]
 # Django has no name for Kinyarwanda, and without one every page in it would fail.
 LANG_INFO["rw"] = {"bidi": False, "code": "rw", "name": "Kinyarwanda", "name_local": "Ikinyarwanda"}
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = "passport.formats"
 LANGUAGE_COOKIE_HTTPONLY, LANGUAGE_COOKIE_AGE = True, 60 * 60 * 24 * 365
 USE_I18N = True
 USE_TZ = True

@@ -9,6 +9,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 register = template.Library()
 
@@ -35,21 +36,21 @@ def _moment(text: str | None) -> datetime | None:
 def day(text: str | None) -> str:
     """`2024-03-04 10:35:00` → `4 March 2024`; the hospital's day, never converted."""
     moment = _moment(text)
-    return date_format(moment, "j F Y") if moment else _("no date")
+    return date_format(moment, "DATE_FORMAT") if moment else _("no date")
 
 
 @register.filter
 def short_day(text: str | None) -> str:
     """`2024-03-04 10:35:00` → `4 Mar 2024`."""
     moment = _moment(text)
-    return date_format(moment, "j M Y") if moment else _("no date")
+    return date_format(moment, "SHORT_DATE_FORMAT") if moment else _("no date")
 
 
 @register.filter
 def clock(text: str | None) -> str:
     """`2024-03-04 10:35:00` → `10:35`. Empty at midnight: hospitals store a day without a time as 00:00:00."""
     moment = _moment(text)
-    return date_format(moment, "H:i") if moment and (moment.hour or moment.minute) else ""
+    return date_format(moment, "TIME_FORMAT") if moment and (moment.hour or moment.minute) else ""
 
 
 @register.filter
@@ -65,4 +66,4 @@ def figure(number: Any) -> str:
 def month_day(text: str | None) -> str:
     """`2024-03-04` → `4 Mar`; the year stands beside it in smaller letters."""
     moment = _moment(text)
-    return date_format(moment, "j M") if moment else _("no date")
+    return date_format(moment, pgettext("date format: day and short month", "j M")) if moment else _("no date")

@@ -25,8 +25,9 @@ class PermissionLine:
 def _until(moment: dt.datetime, *, now: dt.datetime) -> str:
     there = local(moment)
     if moment - now < dt.timedelta(days=2):
-        return _("until %(day)s, %(time)s") % {"day": date_format(there, "j F"), "time": date_format(there, "H:i")}
-    return _("until %(day)s") % {"day": date_format(there, "j F Y")}
+        day, time = date_format(there, "MONTH_DAY_FORMAT"), date_format(there, "TIME_FORMAT")
+        return _("until %(day)s, %(time)s") % {"day": day, "time": time}
+    return _("until %(day)s") % {"day": date_format(there, "DATE_FORMAT")}
 
 
 def grant_line(grant: AccessGrant, *, now: dt.datetime) -> PermissionLine:

@@ -90,13 +90,13 @@ def local(moment: dt.datetime) -> dt.datetime:
 
 def time(moment: dt.datetime) -> str:
     """`10:35`. In words, not by a template's filter: that one would turn it back into UTC."""
-    return date_format(local(moment), "H:i")
+    return date_format(local(moment), "TIME_FORMAT")
 
 
 def when(moment: dt.datetime, *, now: dt.datetime) -> str:
     """`10:35 today`, `10:35 yesterday`, `Tuesday, 10:35`, `4 March 2024`."""
     there, today = local(moment), local(now).date()
-    time = date_format(there, "H:i")
+    time = date_format(there, "TIME_FORMAT")
     days = (today - there.date()).days
     if days == 0:
         return _("%(time)s today") % {"time": time}
@@ -104,7 +104,7 @@ def when(moment: dt.datetime, *, now: dt.datetime) -> str:
         return _("%(time)s yesterday") % {"time": time}
     if 1 < days < 7:
         return _("%(weekday)s, %(time)s") % {"weekday": date_format(there, "l"), "time": time}
-    return date_format(there, "j F Y")
+    return date_format(there, "DATE_FORMAT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
