@@ -26,7 +26,7 @@ from passport.models import Consent, Entry, Patient, User
 from passport.views import credentials
 from passport.views.login import begin_entry, in_fours, too_many, wrong_code
 from passport.views.session import address_of, logged_in
-from passport.views.words import when
+from passport.views.words import CONSENTS, when
 
 
 @require_safe
@@ -40,6 +40,7 @@ def account(request: HttpRequest, account: User) -> HttpResponse:
         "patient": patient,
         "consent": consent,
         "consent_day": when(consent.given_at, now=now) if consent else "",
+        "consent_how": CONSENTS.get(consent.how, "") if consent else "",
         "has_codes": credentials.has_device(account),
         "must_have_codes": credentials.must_have_code(account),
         "n_spare": credentials.n_recovery_codes(account),

@@ -183,7 +183,7 @@ def _about(record: RecordView) -> Iterator[str]:
     if found := usual_range(record):
         yield found
     if record.certainty:
-        yield record.certainty.lower()
+        yield words.code(record.certainty).lower()
     if record.rank == 1:
         yield _("main diagnosis")
     yield from words.facts(record.details)

@@ -204,6 +204,7 @@ def _record(request: HttpRequest, account: User, *, key: str, patient_id: UUID |
         "category": dict(CATEGORY_NAMES).get(Category(record.category), record.category),
         "range": lines.bare_range(record),
         "category_rule": words.category_rule(record.category_rule),
+        "certainty": words.code(record.certainty or ""),
         "details": list(words.details(record.details)),
         "match_rule": _match_rule(opened.scope, record.hospital),
         "table": words.TABLES.get(record.source.table, record.source.table),

@@ -166,6 +166,14 @@ def category_rule(rule: str) -> str:
     return _("Because neither the table nor the dictionary says more.")
 
 
+#: How an agreement was given, by the names of `Consent.How`.
+CONSENTS: Words = {
+    "paper": gettext_lazy("signed on paper"),
+    "spoken": gettext_lazy("spoken, before a witness"),
+    "online": gettext_lazy("on the web page"),
+}
+
+
 def withdrawn(reason: str) -> str:
     return str(WITHDRAWN.get(reason) or _("The hospital no longer stands by this entry."))
 
@@ -301,6 +309,43 @@ DETAILS: Words = {
     "indication": gettext_lazy("Reason for the visit"),
 }
 DAYS = frozenset({"onset", "ended", "started", "stopped", "expires"})
+#: Whose values are words of OpenMRS' lists.
+CODED = frozenset(
+    {"clinical_status", "verification_status", "diagnosis_status", "fulfiller_status", "status", "interpretation"}
+)
+
+#: Words of OpenMRS' own closed lists, in small letters. What a hospital made up itself is shown as it is.
+CODES: Words = {
+    "confirmed": gettext_lazy("confirmed"),
+    "provisional": gettext_lazy("provisional"),
+    "presumed": gettext_lazy("presumed"),
+    "ruled out": gettext_lazy("ruled out"),
+    "active": gettext_lazy("active"),
+    "inactive": gettext_lazy("no longer active"),
+    "history of": gettext_lazy("had it in the past"),
+    "recurrence": gettext_lazy("came back"),
+    "relapse": gettext_lazy("relapse"),
+    "remission": gettext_lazy("in remission"),
+    "resolved": gettext_lazy("resolved"),
+    "preliminary": gettext_lazy("preliminary"),
+    "final": gettext_lazy("final"),
+    "amended": gettext_lazy("amended"),
+    "positive": gettext_lazy("positive"),
+    "negative": gettext_lazy("negative"),
+    "susceptible": gettext_lazy("susceptible"),
+    "intermediate": gettext_lazy("intermediate"),
+    "resistant": gettext_lazy("resistant"),
+    "received": gettext_lazy("received"),
+    "in progress": gettext_lazy("in progress"),
+    "on hold": gettext_lazy("on hold"),
+    "declined": gettext_lazy("declined"),
+    "completed": gettext_lazy("completed"),
+}
+
+
+def code(said: str) -> str:
+    """A word of those lists in the reader's language, however the source spells it; any other word as it is."""
+    return str(CODES.get(said.lower().replace("_", " ").replace("-", " "), said))
 
 
 def details(found: Mapping[str, object]) -> Iterator[tuple[str, str]]:
@@ -336,4 +381,6 @@ def _detail(found: Mapping[str, object], key: str) -> str:
         return ""
     if key in DAYS:
         return short_day(str(value))
+    if key in CODED:
+        return code(str(value))
     return f"{value} {found.get(f'{key}_units') or ''}".strip()

@@ -1,4 +1,4 @@
-"""English as it is written in Rwanda: the day before the month, the clock of twenty-four hours. Not Django's American."""
+"""English as it is written in Rwanda, not as in America: the day before the month, twenty-four hours."""
 
 DATE_FORMAT = "j F Y"
 SHORT_DATE_FORMAT = "j M Y"
