@@ -12,12 +12,23 @@ from typing import Any
 from openmrs_sync import queries
 from openmrs_sync.rows import Concept, Fetch, Place, Provider, Schema, SourceBatch
 
-#: Sources whose mappings the engine knows. CEIL is how Bahmni spells CIEL.
+_EMRAPI = "org.openmrs.module.emrapi"
+#: Sources whose mappings the engine knows, in lower case, and how it spells them. CEIL is how Bahmni spells CIEL.
 MAPPING_SOURCES = {
+    _EMRAPI: _EMRAPI,
     "ciel": "CIEL",
     "ceil": "CIEL",
-    "org.openmrs.module.emrapi": "org.openmrs.module.emrapi",
+    "loinc": "LOINC",
+    "snomed ct": "SNOMED CT",
+    "snomed": "SNOMED CT",
+    "icd-10-who": "ICD-10-WHO",
+    "icd 10 - who": "ICD-10-WHO",
+    "icd-11-who": "ICD-11-WHO",
+    "rxnorm": "RxNORM",
+    "pih": "PIH",
+    "ampath": "AMPATH",
 }
+_SAME = "SAME-AS"
 
 _TYPE_ORDER = {"FULLY_SPECIFIED": 0, None: 1, "SHORT": 2, "INDEX_TERM": 3}
 _SETTING_TRUE, _SETTING_FALSE = "concept.true", "concept.false"
@@ -42,6 +53,7 @@ class Names:
         self._datatypes = self._all("concept_datatype", "concept_datatype_id name")
         self._encounter_types = self._all("encounter_type", "encounter_type_id name")
         self._visit_types = self._all("visit_type", "visit_type_id name")
+        self._map_types = self._all("concept_map_type", "concept_map_type_id name")
         sources = self._all("concept_reference_source", "concept_source_id name")
         self._sources = {
             source_id: MAPPING_SOURCES[name.lower()]
@@ -97,16 +109,18 @@ class Names:
                 high_normal=high_normal,
                 low_critical=low_critical,
                 high_critical=high_critical,
-                mappings=frozenset(mappings[concept_id]),
+                mappings=frozenset((source, code) for source, code, _ in mappings[concept_id]),
+                codes=tuple(sorted({(s, code) for s, code, kind in mappings[concept_id] if _is_code(s, kind)})),
             )
 
-    def _mappings(self, concept_ids: list[int]) -> dict[int, set[tuple[str, str]]]:
-        mappings: dict[int, set[tuple[str, str]]] = defaultdict(set)
+    def _mappings(self, concept_ids: list[int]) -> dict[int, set[tuple[str, str, str]]]:
+        """concept_id → (source, code, kind of mapping such as SAME-AS)."""
+        mappings: dict[int, set[tuple[str, str, str]]] = defaultdict(set)
         if self._sources:
-            for concept_id, source_id, code in self._rows(
+            for concept_id, source_id, code, type_id in self._rows(
                 "concept_reference_map", queries.concept_mappings(concept_ids, self._sources)
             ):
-                mappings[concept_id].add((self._sources[source_id], code))
+                mappings[concept_id].add((self._sources[source_id], code, self._map_types.get(type_id, "").upper()))
         return mappings
 
     def _load_concept_names(self, ids: list[int]) -> None:
@@ -165,6 +179,10 @@ class Names:
             )
         return concept
 
+    def concepts_seen(self) -> Collection[Concept]:
+        """The concepts that were loaded so far."""
+        return list(self._concepts.values())  # another thread may be loading more
+
     def concept_name(self, concept_name_id: int) -> str | None:
         return self._concept_names.get(concept_name_id)
 
@@ -197,6 +215,11 @@ class Names:
     def setting(self, name: str) -> str | None:
         """Return a global property of OpenMRS, of those named in `queries.SETTINGS`."""
         return self._settings.get(name)
+
+
+def _is_code(source: str, kind: str) -> bool:
+    """Narrower or broader than a code is another thing than it; emrapi's words are for OpenMRS alone."""
+    return kind == _SAME and source != _EMRAPI
 
 
 # ----------------------------------------------------------------------------------------- labels

@@ -302,9 +302,9 @@ def concept_names(schema: Schema, concept_ids: Iterable[int]) -> str:
 
 
 def concept_mappings(concept_ids: Iterable[int], source_ids: Iterable[int]) -> str:
-    """(concept, source id, code) of the mappings to these sources."""
+    """(concept, source id, code, kind of mapping) of the mappings to these sources."""
     return (
-        "SELECT m.concept_id, t.concept_source_id, t.code FROM concept_reference_map m"
+        "SELECT m.concept_id, t.concept_source_id, t.code, m.concept_map_type_id FROM concept_reference_map m"
         " JOIN concept_reference_term t ON t.concept_reference_term_id = m.concept_reference_term_id"
         f" WHERE m.concept_id IN {_ids(concept_ids)} AND t.concept_source_id IN {_ids(source_ids)}"
     )

@@ -13,7 +13,7 @@ from openmrs_sync.rows import TABLES, LinkToWrite, Rendered, SourceBatch
 from openmrs_sync.session import Session
 from openmrs_sync.stores import StoredRecord, conflict_target, record_store
 from openmrs_sync.writer import Changes
-from passport.models import Doctor
+from passport.models import Doctor, SourceConcept
 from passport.models.links import LinkState
 from passport.registration import normalise_national_id
 
@@ -97,6 +97,7 @@ def write(session: Session, *, prepared: Prepared, read: Read) -> Counts:
     losses = brake.Losses(n_gone=changes.n_gone, n_ended=0)
     brake.check(hospital=session.hospital, losses=losses, now=read.read_at)
     _name_doctors(session, rendered=rendered, now=read.read_at)
+    _keep_codes(session)
     writer.write(changes=changes, claim=session.claim, now=read.read_at)
     brake.note(hospital=session.hospital, losses=losses, now=read.read_at)
     _finish(session, read=read, ours=ours, rendered=rendered)
@@ -290,6 +291,32 @@ def _name_doctors(session: Session, *, rendered: Sequence[Rendered], now: dateti
         batch_size=100,
     )
     session.doctors_named |= unknown
+
+
+def _keep_codes(session: Session) -> None:
+    """What the hospital maps its concepts to, for whoever wants codes. A mapping that is gone there goes here too."""
+    seen = {concept.uuid: concept.codes for concept in session.names.concepts_seen() if concept.uuid}
+    told = {uuid: codes for uuid, codes in seen.items() if uuid not in session.concepts_told}
+    if not told:
+        return
+    known = dict(
+        SourceConcept.objects.filter(hospital=session.hospital, concept_uuid__in=list(told)).values_list(
+            "concept_uuid", "codes"
+        )
+    )
+    as_stored = {uuid: [list(code) for code in codes] for uuid, codes in told.items()}
+    SourceConcept.objects.bulk_create(
+        [
+            SourceConcept(hospital=session.hospital, concept_uuid=uuid, codes=codes)
+            for uuid, codes in as_stored.items()
+            if codes != known.get(uuid, [])
+        ],
+        update_conflicts=True,
+        unique_fields=conflict_target("hospital", "concept_uuid"),
+        update_fields=["codes"],
+        batch_size=100,
+    )
+    session.concepts_told |= told.keys()
 
 
 def _finish(session: Session, *, read: Read, ours: Mapping[int, LinkToWrite], rendered: Sequence[Rendered]) -> None:

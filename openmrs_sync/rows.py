@@ -308,6 +308,8 @@ class Concept:
     high_critical: float | None = None
     #: (source name, code) of its mappings, e.g. ("CIEL", "5089"), ("org.openmrs.module.emrapi", "Coded Diagnosis")
     mappings: frozenset[tuple[str, str]] = frozenset()
+    #: those of them that mean the very same thing (SAME-AS), in code systems that others know; sorted
+    codes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

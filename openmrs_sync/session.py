@@ -38,6 +38,7 @@ class Session:
     watermark: Watermark
     crowded_persons: frozenset[int] = frozenset()
     doctors_named: set[str] = field(default_factory=set)
+    concepts_told: set[str] = field(default_factory=set)
     #: nothing of this hospital and epoch was stored when the run began
     is_first: bool = False
     #: persons whose refresh failed in this run; they wait by themselves

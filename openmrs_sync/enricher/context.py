@@ -1,5 +1,6 @@
 """What many rows of a batch share, worked out once: parents, providers, places, concepts, moments."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -92,6 +93,20 @@ class CodedValues(dict[tuple[int, int | None], str]):
         return name
 
 
+class Answers(dict[tuple[str, int], str]):
+    """(details, value_coded) → the details with the uuid of the coded answer: by it plain words and codes are found."""
+
+    def __init__(self, dictionaries: Dictionaries) -> None:
+        super().__init__()
+        self._dictionaries = dictionaries
+
+    def __missing__(self, key: tuple[str, int]) -> str:
+        details, concept_id = key
+        answer = self._dictionaries.concept(concept_id).uuid
+        told = self[key] = details_json({**json.loads(details), "answer": answer})
+        return told
+
+
 class Locations(dict[int, str]):
     """location_id → its name."""
 
@@ -143,6 +158,7 @@ class Context:
         self.moments = Moments(zone)
         self.questions = Questions(dictionaries, categorise)
         self.coded_values = CodedValues(dictionaries)
+        self.answers = Answers(dictionaries)
         self.locations = Locations(dictionaries)
         self.groups = Groups(batch, dictionaries)
         self.group_parents = batch.group_parents

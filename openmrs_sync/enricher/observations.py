@@ -35,6 +35,7 @@ def obs_renderer(
     encounters, groups, moments = context.encounters, context.groups, context.moments
     questions, dead_persons, group_parents = context.questions, context.dead_persons, context.group_parents
     value_of, measure, locations = value_renderer(context), measurer(context), context.locations
+    answers = context.answers
 
     def render(row: ObsRow) -> RecordRow | str:
         if row[23]:  # by position: by name costs twice as much, a million times
@@ -63,6 +64,7 @@ def obs_renderer(
         measured = NOT_MEASURED if number is None and row[20] is None else measure(row, question, number)
         note = notes.get(obs_id, NOTHING)
         is_plain = row[18:21] in PLAIN and not note.details
+        details = plain_details if row[9] is None else answers[plain_details, row[9]]
         record = (
             ("obs", obs_id, uuid)
             + question.shown
@@ -71,7 +73,7 @@ def obs_renderer(
             + moments[obs_datetime]
             + (visit_id, encounter_id, root_id, note.part_of, note.certainty, note.rank, provider, provider_uuid)
             + (location if location_id is None else locations[location_id], moments[row[22]][0])
-            + (plain_details if is_plain else _details(row, note, plain_details),)
+            + (details if is_plain else _details(row, note, details),)
         )
         return new_record(RecordRow, record)
 

@@ -309,6 +309,7 @@ class Renderer:
             "status": status.lower() if status and status != "FINAL" else None,
             "interpretation": interpretation.lower() if interpretation and interpretation not in FLAGS else None,
             "group": self.concept(root["concept_id"]) if root and root["person_id"] == row["person_id"] else None,
+            "answer": self.concept_uuid(row["value_coded"]) if row["value_coded"] is not None else None,
         }
         own = self.measure(row) | self.qualified(row)
         if row["location_id"] is not None:

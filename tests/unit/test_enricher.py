@@ -176,7 +176,10 @@ def test_the_stored_interpretation_comes_before_the_range(interpretation: str, f
 def test_an_interpretation_that_is_no_flag_goes_into_the_details() -> None:
     record = one_record(obs(1, ANSWER, value_coded=YES, interpretation="RESISTANT"))
 
-    assert (record.flag, json.loads(record.details)) == (None, {"interpretation": "resistant"})
+    assert (record.flag, json.loads(record.details)) == (
+        None,
+        {"answer": "uuid-133", "interpretation": "resistant"},
+    )
 
 
 def test_the_range_stored_with_an_obs_comes_before_the_concepts() -> None:

@@ -78,7 +78,11 @@ def test_a_diagnosis_that_was_ruled_out_says_so() -> None:
 
     records = by_id(render_rows(*diagnosis_group(ruled_out)))
 
-    assert json.loads(records[2].details) == {"diagnosis_status": "Ruled out", "group": "Visit Diagnoses"}
+    assert json.loads(records[2].details) == {
+        "answer": "uuid-130",
+        "diagnosis_status": "Ruled out",
+        "group": "Visit Diagnoses",
+    }
     assert records[5].part_of == 2
 
 
