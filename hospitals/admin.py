@@ -7,10 +7,13 @@ What starts work is not known here: `openmrs_sync.admin` appends its verbs to `H
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
+from uuid import UUID
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
@@ -58,6 +61,15 @@ class HospitalVerb:
 
     def fits(self, hospital: Hospital) -> bool:
         return hospital.state in self.states and (self.is_offered is None or self.is_offered(hospital))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HospitalPage:
+    """A page of its own below a hospital's. Whoever may see the hospital gets it; `view` decides what may be done."""
+
+    address: str
+    name: str
+    view: Callable[[HttpRequest, Hospital], HttpResponse]
 
 
 def _actor(request: HttpRequest) -> User:
@@ -125,7 +137,7 @@ class HospitalAdmin(_HospitalAdmin):
             },
         ),
         ("National ID", {"fields": ["found_types", "named_types"]}),
-        ("Reading", {"fields": ["time_zone", "languages", "sync_interval_minutes", "sweep_hours"]}),
+        ("Reading", {"fields": ["time_zone", "languages", "is_watched", "sync_interval_minutes", "sweep_hours"]}),
         (
             "Kind to the hospital",
             {
@@ -151,6 +163,9 @@ class HospitalAdmin(_HospitalAdmin):
             states=frozenset(set(HospitalState.values) - {HospitalState.RETIRED}),
         ),
     ]
+
+    #: Here as well.
+    pages: ClassVar[list[HospitalPage]] = []
 
     class Media:
         css = {"all": ["passport/hospitals-admin.css"]}
@@ -246,8 +261,17 @@ class HospitalAdmin(_HospitalAdmin):
         do = self.admin_site.admin_view(require_POST(self.do_view))
         return [
             path("<path:object_id>/do/<slug:verb>/", do, name="hospitals_hospital_do"),
+            *(path(f"<uuid:hospital_id>/{one.address}", self._opened(one), name=one.name) for one in self.pages),
             *super().get_urls(),
         ]
+
+    def _opened(self, page: HospitalPage) -> Callable[..., HttpResponse]:
+        def view(request: HttpRequest, hospital_id: UUID) -> HttpResponse:
+            if not self.has_view_permission(request):
+                raise PermissionDenied
+            return page.view(request, get_object_or_404(Hospital, pk=hospital_id))
+
+        return self.admin_site.admin_view(view)
 
     def do_view(self, request: HttpRequest, object_id: str, verb: str) -> HttpResponse:
         hospital = self.get_object(request, object_id)

@@ -87,6 +87,11 @@ class Hospital(models.Model):
     quiet_to = models.TimeField(
         null=True, blank=True, help_text="When the schedule goes on; earlier than the start means: the next day."
     )
+    is_watched = models.BooleanField(
+        "watched",
+        default=True,
+        help_text="Read within seconds when something changes. The schedule reads it all the same.",
+    )
 
     epoch = models.PositiveSmallIntegerField(default=1, editable=False)
     config_version = models.PositiveIntegerField(default=1, editable=False)

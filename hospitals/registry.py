@@ -53,6 +53,7 @@ class HospitalSettings:
     pace_rows_per_second: int | None = None
     quiet_from: time | None = None
     quiet_to: time | None = None
+    is_watched: bool = True
 
 
 @transaction.atomic

@@ -143,7 +143,7 @@ def check_quiet_hours(start: time | None, end: time | None) -> None:
         raise Unacceptable("must be another time than quiet_from: the hospital would never be read.")
 
 
-def is_enabled(value: object) -> bool:
+def yes_or_no(value: object) -> bool:
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value.strip().lower() in _YES | _NO:
@@ -193,5 +193,6 @@ FIELDS: Mapping[str, Callable[[object], object]] = {
     "pace_rows_per_second": pace_rows_per_second,
     "quiet_from": time_of_day,
     "quiet_to": time_of_day,
-    "is_enabled": is_enabled,
+    "is_watched": yes_or_no,
+    "is_enabled": yes_or_no,
 }

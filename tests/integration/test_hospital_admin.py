@@ -70,6 +70,7 @@ def form(**changes: Any) -> dict[str, Any]:
         "named_types": "National ID\nNIDA",
         "sync_interval_minutes": "",
         "sweep_hours": "24",
+        "is_watched": "on",
     }
     return {**fields, **changes}
 

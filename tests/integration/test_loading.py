@@ -386,3 +386,14 @@ def test_pace_and_quiet_hours_are_loaded_dumped_and_taken_back_by_null() -> None
 def test_half_of_the_quiet_hours_and_no_pace_at_all_are_refused(wrong: dict[str, Any]) -> None:
     assert load([kigali(**wrong)], NOW)[0].outcome == "refused"
     assert not Hospital.objects.exists()
+
+
+def test_a_hospital_is_watched_until_it_is_told_not_to_be() -> None:
+    load_one()
+    assert Hospital.objects.get().is_watched
+    assert load_one(is_watched=False).outcome == "updated"
+    assert not Hospital.objects.get().is_watched
+    (dumped,) = dump_hospitals()
+    assert dumped["is_watched"] is False
+    assert load_one(is_watched=None).outcome == "unchanged"
+    assert "is_watched must be" in load_one(is_watched="sometimes").messages[0]

@@ -203,6 +203,7 @@ def form_of(hospital: Hospital, **changes: str) -> dict[str, str]:
         "languages": "en",
         "named_types": "National ID",
         "sweep_hours": "24",
+        "is_watched": "on",
         **changes,
     }
 
