@@ -9,18 +9,20 @@ read in `passport.history` asks for one, so nothing is shown past this door.
     grants      a patient lets doctors in            proxies  guardians and carers
     hides       a patient keeps entries back         emergencies  breaking the glass, and its review
     claims      whose provider rows are whose        sensitive    sets of concepts that need care
+    lookups     how often somebody asks by number and is refused
 """
 
 from passport.access.door import open_own_record, open_record, peek
 from passport.access.reasons import may_read
 from passport.access.scope import Choice, Scope, share_scope
-from passport.access.shapes import NOBODY, REFUSED, AccessRefused, Action, Basis, NotAllowed, Opened
+from passport.access.shapes import NOBODY, REFUSED, AccessRefused, Action, AskedTooOften, Basis, NotAllowed, Opened
 
 __all__ = [
     "NOBODY",
     "REFUSED",
     "AccessRefused",
     "Action",
+    "AskedTooOften",
     "Basis",
     "Choice",
     "NotAllowed",

@@ -5,9 +5,10 @@ from uuid import UUID
 
 from django.db import transaction
 
+from passport.access import lookups
 from passport.access.reasons import find_reason
 from passport.access.scope import scope_for
-from passport.access.shapes import NOBODY, REFUSED, NotAllowed, Opened
+from passport.access.shapes import NOBODY, REFUSED, AskedTooOften, NotAllowed, Opened
 from passport.audit import record_event
 from passport.models import Patient, User
 from passport.registration import find_patient
@@ -25,8 +26,8 @@ def open_record(
     """Open a patient's record for one look, and write down who looked and why.
 
     Give one of `national_id` and `patient_id`. `via`: page or api. What may be shown is in the answer's `scope`.
-    Raises NotAllowed, alike for an unknown patient and a missing right; the refusal is committed first, so this cannot
-    be called inside a transaction (RuntimeError).
+    Raises NotAllowed, alike for an unknown patient and a missing right, and AskedTooOften after many of them; the
+    refusal is committed first, so this cannot be called inside a transaction (RuntimeError).
     """
     if (national_id is None) == (patient_id is None):
         raise TypeError("Give either national_id or patient_id.")
@@ -44,7 +45,8 @@ def open_record(
             details={"via": via},
         )
     if found is None or reason is None:
-        raise NotAllowed
+        is_often = national_id is not None and lookups.is_too_often(user=user, national_id=national_id, now=now)
+        raise AskedTooOften if is_often else NotAllowed
     scope = scope_for(patient=found, basis=reason.basis, sensitive=reason.sensitive)
     return Opened(patient=found, basis=reason.basis, scope=scope, until=reason.until)
 

@@ -37,6 +37,8 @@ class Action(StrEnum):
     RECORDS = "records_read"
     VISITS = "visits_read"
     RECORD = "record_read"
+    RESULTS = "results_read"
+    MEDICINES = "medicines_read"
     FHIR = "fhir_exported"
     PROFILE = "profile_read"
     WHO_LOOKED = "who_looked_read"
@@ -55,6 +57,13 @@ class NotAllowed(Exception):
 
     def __init__(self) -> None:
         super().__init__("You may not see this. If you treat this person, ask them to let you in.")
+
+
+class AskedTooOften(NotAllowed):
+    """No right, and not the first time. Said to nobody who has one."""
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "You have asked very often. Wait ten minutes, then go on.")
 
 
 class AccessRefused(Exception):

@@ -15,7 +15,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from passport.access import REFUSED, NotAllowed
+from passport.access import REFUSED, AskedTooOften, NotAllowed
 from passport.audit import record_event
 from passport.history import BadCursor, BadFilter
 from passport.models import User
@@ -49,6 +49,8 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
     if isinstance(error, BadCursor | BadFilter):
         field = getattr(error, "field", "cursor")
         error = exceptions.ValidationError({field: [str(error)]})
+    elif isinstance(error, AskedTooOften):
+        error = exceptions.Throttled(detail=str(error))
     elif isinstance(error, NotAllowed):
         error = RefusalRecorded(str(error))
     elif isinstance(error, Http404):

@@ -1,6 +1,5 @@
 """The doctor's search. The number travels in the body of a POST: an address would keep it in histories and logs."""
 
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -14,9 +13,6 @@ from passport.forms import FindPatientForm
 from passport.models import User
 from passport.views.session import logged_in
 
-MAX_SEARCHES = 60
-WINDOW_SECONDS = 10 * 60
-
 
 @sensitive_post_parameters("national_id")
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -27,20 +23,19 @@ def find_patient(request: HttpRequest, account: User) -> HttpResponse:
     form = FindPatientForm(request.POST if request.method == "POST" else None)
     refusal, status, may_break_glass = "", 200, False
     if form.is_bound and form.is_valid():
-        if _asks_too_often(account):
+        try:
+            opened = access.open_record(
+                user=account,
+                national_id=form.cleaned_data["national_id"],
+                action=access.Action.FIND,
+                now=timezone.now(),
+            )
+        except access.AskedTooOften:
             refusal, status = _("You have searched very often. Wait ten minutes, then go on."), 429
+        except access.NotAllowed:
+            refusal, status, may_break_glass = _not_opened(), 403, account.is_doctor
         else:
-            try:
-                opened = access.open_record(
-                    user=account,
-                    national_id=form.cleaned_data["national_id"],
-                    action=access.Action.FIND,
-                    now=timezone.now(),
-                )
-            except access.NotAllowed:
-                refusal, status, may_break_glass = _not_opened(), 403, account.is_doctor
-            else:
-                return HttpResponseRedirect(reverse("patient_overview", args=[opened.patient.pk]))
+            return HttpResponseRedirect(reverse("patient_overview", args=[opened.patient.pk]))
     context = {"form": form, "refusal": refusal, "may_break_glass": may_break_glass}
     return render(request, "passport/find_patient.html", context, status=status)
 
@@ -51,13 +46,3 @@ def _not_opened() -> str:
         "No record can be opened with this number. Check it; if it is right, nobody holds a passport under it, "
         "or the patient has no recent entry from your hospital and has not let you in."
     )
-
-
-def _asks_too_often(account: User) -> bool:
-    key = f"find:{account.pk}"
-    if cache.add(key, 1, WINDOW_SECONDS):
-        return False
-    try:
-        return cache.incr(key) > MAX_SEARCHES
-    except ValueError:  # it ran out between the two calls
-        return False
