@@ -120,8 +120,12 @@ class RecordDetail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
+    """`earlier`: withdrawn answers to the same question at the same moment. `also_held_by`: names of hospitals."""
+
     record: RecordView
     qualifiers: Sequence[RecordView]
+    earlier: Sequence[RecordView] = ()
+    also_held_by: Sequence[str] = ()  # a cloned database holds the very same row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,12 +158,24 @@ class VisitView:
     providers: Sequence[str]
     groups: Sequence[CategoryGroup]
     n_records: int
+    also_held_by: Sequence[str] = ()  # hospitals whose cloned database holds the same visit
+    n_withdrawn: int = 0  # entries that fit the filters, but that the hospital has taken back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Year:
+    """A year of the history. `cursor`: of the page that begins with it; None for the first page."""
+
+    year: str | None  # None: undated
+    n_visits: int
+    cursor: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitsPage:
     results: Sequence[VisitView]
     next: str | None
+    years: Sequence[Year] = ()  # of the whole history, as far as it fits the filters; newest first
 
 
 class FreshnessState(StrEnum):
@@ -205,6 +221,22 @@ class Overview:
     latest_vitals: Sequence[RecordView]  # the newest of each vital sign
     freshness: Sequence[Freshness]
     may_hold_more: Sequence[str]  # names of hospitals where a human still has to decide about a match
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What came in or changed after a moment. Each entry once, newest first; the list may be shorter than the count."""
+
+    n_entries: int
+    newest: Sequence[RecordView]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinceVisit:
+    """What was recorded anywhere since the last visit at one hospital before today. `visit`: its own record."""
+
+    visit: RecordView
+    news: News
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

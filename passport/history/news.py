@@ -1,0 +1,80 @@
+"""What is new: since one's own last visit here, and since the patient's last visit at a hospital."""
+
+import datetime as dt
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from passport.access import Action
+from passport.access.scope import Scope, Visible, visible
+from passport.history.shapes import News, SinceVisit, Status
+from passport.history.shown import by_keys, clock, views_of
+from passport.models import AuditEvent, Record, User
+from passport.models.record import Category
+
+#: Looks that lie closer together are one visit of these pages.
+PAUSE = dt.timedelta(minutes=30)
+#: Nobody looks so often without a pause.
+LOOKS_BACK = 500
+NEWEST = 6
+#: Actions of the pages on which a record is read.
+PAGES = (Action.OVERVIEW, Action.VISITS, Action.RECORD, "results_read", "medicines_read")
+
+
+def last_here(*, scope: Scope, user: User, now: dt.datetime) -> dt.datetime | None:
+    """When this account ended its previous visit to this record; None on the first. Only its own looks are asked."""
+    looks = AuditEvent.objects.filter(patient_id=scope.patient.pk, actor_id=user.pk, action__in=PAGES)
+    following = now
+    for at in looks.order_by("-seq").values_list("at", flat=True)[:LOOKS_BACK]:
+        if following - at > PAUSE:
+            return at
+        following = at
+    return None
+
+
+def news(*, scope: Scope, since: dt.datetime) -> News:
+    """What came in, or changed at the hospital, after this moment. A change of names or categories counts too."""
+    seen = visible(scope)
+    return _news(seen, seen.records.filter(status=Status.CURRENT, received_at__gt=since))
+
+
+def since_visit(*, scope: Scope, hospital_id: UUID, now: dt.datetime) -> SinceVisit | None:
+    """What was recorded anywhere after the last visit at this hospital that began before its today; None without one.
+
+    What belongs to that visit itself is no news to the hospital.
+    """
+    seen = visible(scope)
+    links = [link for link in seen.links if link.hospital_id == hospital_id]
+    if not links:
+        return None
+    today = clock(links[0].hospital.time_zone, now)[:10]
+    visits = seen.records.filter(
+        link_id__in=[link.pk for link in links],
+        table__in=["visit", "encounter"],
+        status=Status.CURRENT,
+        at_local__lt=today,
+    )
+    last = visits.order_by("-order_at", "-key").first()
+    found = views_of([last], seen) if last is not None else []
+    if last is None or not found:
+        return None
+    later = seen.records.filter(status=Status.CURRENT, order_at__gt=last.order_at)
+    if last.visit_id is not None:
+        # Not as one exclude(): there a record without a visit would go too.
+        inside = list(later.filter(link_id=last.link_id, visit_id=last.visit_id).values_list("key", flat=True))
+        later = later.exclude(key__in=inside)
+    return SinceVisit(visit=found[0], news=_news(seen, later))
+
+
+def _news(seen: Visible, records: QuerySet[Record]) -> News:
+    """Visits and encounters are only the frame of what was recorded; what qualifies an entry stands with it."""
+    rows = (
+        records.filter(part_of__isnull=True)
+        .exclude(category=Category.VISIT)
+        .order_by("-order_at", "-key")
+        .values_list("key", "table", "source_uuid")
+    )
+    # A cloned database holds the same row twice.
+    keys = list({(table, uuid) if uuid else (table, key): key for key, table, uuid in reversed(rows)}.values())[::-1]
+    views = {view.id: view for view in views_of(by_keys(seen, keys[:NEWEST]), seen)}
+    return News(n_entries=len(keys), newest=[views[key] for key in keys[:NEWEST] if key in views])
