@@ -8,7 +8,19 @@ from collections.abc import Callable
 from django.http import HttpResponseBase
 from django.urls import URLPattern, path, register_converter
 
-from passport.views import account, claim, emergency, hidden, language, login, looks, patients, permissions, record
+from passport.views import (
+    account,
+    claim,
+    emergency,
+    hidden,
+    language,
+    login,
+    looks,
+    patients,
+    permissions,
+    record,
+    shares,
+)
 
 
 def _both(route: str, view: Callable[..., HttpResponseBase], name: str) -> list[URLPattern]:
@@ -25,7 +37,20 @@ class FileKind:
         return value
 
 
+class ShareToken:
+    """Of a shared link: 32 bytes in base64url."""
+
+    regex = "[A-Za-z0-9_-]{43}"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
 register_converter(FileKind, "file_kind")
+register_converter(ShareToken, "share_token")
 
 urlpatterns = [
     path("", login.home, name="home"),
@@ -61,6 +86,12 @@ urlpatterns = [
     *_both("permissions/emergencies/<uuid:emergency_id>/seen", permissions.emergency_seen, "emergency_seen"),
     *_both("hidden", hidden.hidden, "hidden"),
     *_both("hidden/<uuid:hide_id>/end", hidden.show_again, "show_again"),
+    *_both("share", shares.share, "share"),
+    *_both("share/<uuid:share_id>", shares.share_made, "share_made"),
+    *_both("share/<uuid:share_id>/end", shares.end_share, "end_share"),
+    *_both("s/<share_token:token>", shares.shared_page, "shared_page"),
+    *_both("s/<share_token:token>/manifest", shares.shared_manifest, "shared_manifest"),
+    *_both("s/<share_token:token>/file/<str:ticket>", shares.shared_file, "shared_file"),
     *_both("people", permissions.people, "people"),
     *_both("emergency", emergency.emergency, "emergency"),
     *_both("emergency/<uuid:emergency_id>", emergency.emergency_opened, "emergency_opened"),

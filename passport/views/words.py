@@ -236,6 +236,12 @@ ACTIONS: Words = {
     "patients_merged": gettext_lazy("joined two passports of yours"),
     "patients_merge_undone": gettext_lazy("took two passports apart again"),
     "patient_erased": gettext_lazy("deleted your passport"),
+    "shares_read": gettext_lazy("opened your page of links"),
+    "share_made": gettext_lazy("made a link to your summary"),
+    "share_ended": gettext_lazy("ended a link to your summary"),
+    "share_opened": gettext_lazy("opened your summary by a link that you gave out"),
+    "share_wrong": gettext_lazy("typed a wrong passcode for a link of yours"),
+    "share_closed": gettext_lazy("tried a link of yours that is no longer open"),
     "sync_patient": gettext_lazy("asked hospitals for your newest entries"),
     "sync_patient_done": gettext_lazy("got the hospitals' answer for your newest entries"),
 }
@@ -246,6 +252,9 @@ ROLES: Words = {
     "patient": gettext_lazy("A patient's login"),
     "system": gettext_lazy("Patient Passport itself"),
 }
+
+#: Who had no login, by why they were let in; what they called themselves stands on the page of links.
+WITHOUT_LOGIN: Words = {"share": gettext_lazy("Somebody with a link of yours")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +269,7 @@ class LookWords:
 
 
 def look_words(look: Look, *, now: dt.datetime) -> LookWords:
-    who = look.who or str(ROLES.get(look.role, look.role))
+    who = look.who or str(WITHOUT_LOGIN.get(look.basis) or ROLES.get(look.role, look.role))
     what = str(ACTIONS.get(look.action, "")) or look.action.replace("_", " ")
     why = str(BASES.get(look.basis, ""))
     if look.was_refused:

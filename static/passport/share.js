@@ -1,0 +1,241 @@
+// Opens what a patient shares by a link. What is fetched is sealed; the key stands behind the # of the address, which
+// no browser sends anywhere, and is used here alone. Everything shown is put in as text, never as markup.
+(function () {
+  "use strict";
+
+  const PREFIX = "#shlink:/";
+  const SECTIONS = {
+    "48765-2": "allergies",
+    "10160-0": "medicines",
+    "11450-4": "conditions",
+    "30954-2": "results",
+    "8716-3": "vitals",
+  };
+  const ABSENT = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips";
+  const HOSPITAL = "urn:patient-passport:hospital:";
+
+  const form = document.getElementById("open");
+  const shared = document.getElementById("shared");
+  const words = shared.dataset;
+
+  function bytes(text) {
+    const plain = atob(text.replace(/-/g, "+").replace(/_/g, "/"));
+    return Uint8Array.from(plain, function (char) {
+      return char.charCodeAt(0);
+    });
+  }
+
+  function say(text) {
+    document.getElementById("problem-words").textContent = text;
+    document.getElementById("problem").hidden = false;
+  }
+
+  function payload() {
+    if (!window.location.hash.startsWith(PREFIX)) return null;
+    try {
+      const found = JSON.parse(new TextDecoder().decode(bytes(window.location.hash.slice(PREFIX.length))));
+      return typeof found.key === "string" && bytes(found.key).length === 32 ? found : null;
+    } catch {
+      return null;
+    }
+  }
+
+  async function unseal(jwe, key) {
+    const [header, , iv, text, tag] = jwe.split(".");
+    const sealed = new Uint8Array([...bytes(text), ...bytes(tag)]);
+    const opened = await crypto.subtle.decrypt(
+      { name: "AES-GCM", iv: bytes(iv), additionalData: new TextEncoder().encode(header), tagLength: 128 },
+      await crypto.subtle.importKey("raw", bytes(key), "AES-GCM", false, ["decrypt"]),
+      sealed,
+    );
+    return JSON.parse(new TextDecoder().decode(opened));
+  }
+
+  async function fetchSealed(link) {
+    const asked = {
+      recipient: document.getElementById("recipient").value,
+      passcode: document.getElementById("passcode").value,
+    };
+    // Never the address in the link: whoever makes one up must not be told the passcode.
+    const answer = await fetch(words.manifest, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(asked),
+      credentials: "omit",
+      cache: "no-store",
+    });
+    if (answer.status === 401) {
+      say(`${words.wrong} ${(await answer.json()).remainingAttempts}`);
+      return null;
+    }
+    if (answer.status === 404) say(words.closed);
+    else if (answer.status === 429) say(words.often);
+    else if (!answer.ok) say(words.failed);
+    return answer.ok ? unseal((await answer.json()).files[0].embedded, link.key) : null;
+  }
+
+  // --- showing ------------------------------------------------------------------------------------------------------
+
+  function add(parent, tag, text, className) {
+    const made = document.createElement(tag);
+    if (text) made.textContent = text;
+    if (className) made.className = className;
+    // Names and notes may be written from right to left.
+    if (text) made.dir = "auto";
+    parent.append(made);
+    return made;
+  }
+
+  function day(text) {
+    if (!text) return "";
+    const [year, month, date] = text.slice(0, 10).split("-").map(Number);
+    if (!year || !month || !date) return text.slice(0, 10);
+    const options = { day: "numeric", month: "short", year: "numeric" };
+    return new Date(year, month - 1, date).toLocaleDateString(document.documentElement.lang, options);
+  }
+
+  function said(concept) {
+    return (concept && (concept.text || (concept.coding && concept.coding[0] && concept.coding[0].display))) || "";
+  }
+
+  function amount(quantity) {
+    return [`${quantity.comparator || ""}${quantity.value}`, quantity.unit || ""].join(" ").trim();
+  }
+
+  function value(resource) {
+    if (resource.valueQuantity) return amount(resource.valueQuantity);
+    return resource.valueString || said(resource.valueCodeableConcept);
+  }
+
+  function range(resource) {
+    const known = resource.referenceRange && resource.referenceRange[0];
+    if (!known) return "";
+    const low = known.low ? known.low.value : "";
+    const high = known.high ? known.high.value : "";
+    return `${words.range} ${low}–${high}`;
+  }
+
+  function hospital(resource, names) {
+    const system = resource.identifier && resource.identifier[0] && resource.identifier[0].system;
+    if (!system || !system.startsWith(HOSPITAL)) return "";
+    const code = system.slice(HOSPITAL.length).split(":")[0];
+    return names.get(code) || "";
+  }
+
+  function about(resource, names) {
+    const status = resource.status || said(resource.clinicalStatus);
+    const facts = [
+      range(resource),
+      said(resource.interpretation && resource.interpretation[0]),
+      ...(resource.reaction || []).flatMap((one) => [...one.manifestation.map(said), one.severity]),
+      ...(resource.dosageInstruction || []).map((one) => one.patientInstruction),
+      ...(resource.note || []).map((one) => one.text),
+      status === "unknown" && !resource.resourceType.startsWith("Obs") ? words.unknown : "",
+      hospital(resource, names),
+      day(resource.effectiveDateTime || resource.recordedDate || resource.authoredOn || resource.onsetDateTime),
+    ];
+    return facts.filter(Boolean);
+  }
+
+  function line(list, resource, names) {
+    const item = add(add(list, "li"), "div", "", "line");
+    const isObservation = resource.resourceType === "Observation";
+    const dose = (resource.dosageInstruction || []).map((one) => one.text).filter(Boolean).join("; ");
+    add(item, "div", said(resource.code || resource.medicationCodeableConcept), "line-name");
+    if (isObservation) add(add(item, "div", "", "line-value"), "strong", value(resource));
+    if (dose) add(item, "div", dose, "line-text");
+    const facts = about(resource, names);
+    if (!facts.length) return;
+    const beneath = add(item, "div", "", "line-about");
+    for (const fact of facts) add(beneath, "span", fact);
+  }
+
+  function isAbsent(resource) {
+    const concept = resource.code || resource.medicationCodeableConcept;
+    return Boolean(concept && (concept.coding || []).some((one) => one.system === ABSENT));
+  }
+
+  function showSection(parent, title, resources, names) {
+    const card = add(parent, "section", "", "card");
+    add(add(card, "div", "", "card-head"), "h2", title);
+    const body = add(card, "div", "", "card-body");
+    const told = resources.filter((one) => one && !isAbsent(one));
+    if (!told.length) {
+      add(body, "p", words.nothing, "empty");
+      return;
+    }
+    const list = add(body, "ul", "", "lines");
+    for (const resource of told) line(list, resource, names);
+  }
+
+  function showPerson(person) {
+    const name = person.name && person.name[0] ? person.name[0] : {};
+    const full = [...(name.given || []), name.family].filter(Boolean).join(" ");
+    const heading = add(shared, "h1", full || words.unnamed);
+    heading.tabIndex = -1;
+    const facts = [
+      person.birthDate ? `${words.born} ${day(person.birthDate)}` : "",
+      ...(person.identifier || []).map((one) => `${words.number} ${one.value}`),
+    ];
+    add(shared, "p", facts.filter(Boolean).join(" · "), "quiet");
+    return heading;
+  }
+
+  function show(bundle) {
+    const found = new Map(bundle.entry.map((one) => [one.fullUrl, one.resource]));
+    const all = [...found.values()];
+    const names = new Map();
+    for (const one of all.filter((each) => each.resourceType === "Organization" && each.identifier)) {
+      names.set(one.identifier[0].value, one.name);
+    }
+    shared.replaceChildren();
+    const heading = showPerson(all.find((one) => one.resourceType === "Patient") || {});
+    add(shared, "p", words.partial, "intro");
+    const print = add(shared, "button", words.print, "button second no-print");
+    print.type = "button";
+    print.addEventListener("click", () => window.print());
+    const cards = add(shared, "div", "", "shared-cards");
+    const sections = (all.find((one) => one.resourceType === "Composition") || {}).section || [];
+    for (const section of sections) {
+      const key = SECTIONS[section.code.coding[0].code];
+      const resources = (section.entry || []).map((one) => found.get(one.reference));
+      showSection(cards, key ? words[key] : section.title, resources, names);
+    }
+    document.getElementById("ask").hidden = true;
+    shared.hidden = false;
+    heading.focus();
+    // The key does not stay in this browser's list of visited pages.
+    window.history.replaceState(null, "", window.location.pathname);
+  }
+
+  function begin() {
+    const link = payload();
+    document.getElementById("problem").hidden = true;
+    form.hidden = !link || !window.crypto.subtle;
+    if (!window.crypto.subtle) return say(words.old);
+    if (!link) return say(words.damaged);
+    const isAsked = (link.flag || "").includes("P");
+    document.getElementById("passcode-field").hidden = !isAsked;
+    document.getElementById("passcode").required = isAsked;
+    form.onsubmit = async function (event) {
+      event.preventDefault();
+      document.getElementById("problem").hidden = true;
+      const button = form.querySelector("button");
+      button.disabled = true;
+      try {
+        const bundle = await fetchSealed(link);
+        if (bundle) show(bundle);
+      } catch {
+        say(words.failed);
+      }
+      button.disabled = false;
+    };
+  }
+
+  window.addEventListener("hashchange", begin);
+  // A page kept by the browser for the back button would still show the summary.
+  window.addEventListener("pageshow", function (event) {
+    if (event.persisted) window.location.reload();
+  });
+  begin();
+})();
