@@ -105,7 +105,8 @@ def read_overview(*, now: datetime) -> Overview:
     """In as many queries for one hospital as for forty."""
     due = control.next_due_by_hospital(now=now)
     balances = _balances()
-    nth = _whole().filter(hospital=OuterRef("pk")).order_by("-started_at").values("started_at")
+    ended_runs = _whole().exclude(status__in=runs.UNDER_WAY)
+    nth = ended_runs.filter(hospital=OuterRef("pk")).order_by("-started_at").values("started_at")
     hospitals = list(
         Hospital.objects.select_related("breaker")
         .annotate(shown_from=Subquery(nth[N_RUNS - 1 : N_RUNS]))

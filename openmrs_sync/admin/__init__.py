@@ -10,9 +10,31 @@ from django.contrib import admin
 from django.contrib.admin.exceptions import NotRegistered
 from django_q.models import Failure, OrmQ, Schedule, Success, Task
 
-from openmrs_sync.admin import alerts, certificates, hospitals, inspections, links, parked, rules, runs, schedule
+from openmrs_sync.admin import (
+    alerts,
+    certificates,
+    going_live,
+    hospitals,
+    inspections,
+    links,
+    parked,
+    rules,
+    runs,
+    schedule,
+)
 
-__all__ = ["alerts", "certificates", "hospitals", "inspections", "links", "parked", "rules", "runs", "schedule"]
+__all__ = [
+    "alerts",
+    "certificates",
+    "going_live",
+    "hospitals",
+    "inspections",
+    "links",
+    "parked",
+    "rules",
+    "runs",
+    "schedule",
+]
 
 # A Schedule row may call anything, and "resubmit" replays any task: only our code writes these rows.
 for model in (Schedule, Success, Failure, OrmQ, Task):

@@ -9,11 +9,12 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from hospitals.admin import ReadOnly
 from openmrs_sync import control, queue
 from openmrs_sync.admin.page import actor_of
+from openmrs_sync.admin.sync_page import part_view
 from openmrs_sync.models import ControlState, SyncRun
 
 if TYPE_CHECKING:
@@ -37,7 +38,12 @@ class ControlStateAdmin(ReadOnly, _ControlStateAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         do = self.admin_site.admin_view(require_POST(self.do_view))
-        return [path("do/<slug:verb>/", do, name="openmrs_sync_controlstate_do"), *super().get_urls()]
+        part = self.admin_site.admin_view(require_safe(part_view))
+        return [
+            path("do/<slug:verb>/", do, name="openmrs_sync_controlstate_do"),
+            path("part/", part, name="openmrs_sync_part_version"),
+            *super().get_urls(),
+        ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:index"))

@@ -5,7 +5,7 @@ from datetime import datetime
 from django import template
 
 from hospitals.models import Hospital
-from openmrs_sync import overview, words
+from openmrs_sync import control, overview, sync_page, words
 from openmrs_sync.models import SyncRun
 
 register = template.Library()
@@ -18,6 +18,40 @@ STATE_ICONS = {"draft": "other", "tested": "info", "live": "fresh", "paused": "p
 def sync_overview(at: datetime) -> overview.Overview:
     """How it stands at this moment, which the page was told."""
     return overview.read_overview(now=at)
+
+
+@register.simple_tag
+def sync_control() -> control.Control:
+    return control.read_control()
+
+
+@register.filter
+def needs(seen: overview.Overview) -> list[sync_page.Need]:
+    return sync_page.needs(seen)
+
+
+@register.filter
+def renewed_after(seen: overview.Overview) -> int:
+    """Seconds until the page looks again."""
+    return sync_page.SOON if any(line.is_under_way for line in seen.lines) else sync_page.LATER
+
+
+@register.filter
+def strip(line: overview.HospitalLine) -> sync_page.Strip:
+    return sync_page.strip(line)
+
+
+@register.filter
+def about(seconds: float) -> str:
+    return words.about(seconds)
+
+
+@register.filter
+def state_words(line: overview.HospitalLine) -> str:
+    """`live`, `live, not read`, `draft` …: never by the icon alone."""
+    return (
+        f"{line.hospital.get_state_display()}{', not read' if line.hospital.is_live and line.last_error_kind else ''}"
+    )
 
 
 @register.filter
@@ -50,11 +84,11 @@ def state_icon(line: overview.HospitalLine) -> str:
 @register.filter
 def line_verbs(line: overview.HospitalLine) -> list[dict[str, str]]:
     """The buttons of a hospital's line: what is done every day. The rest stands on its page."""
-    buttons = {"test": "Test"}
+    buttons = {}
     if line.hospital.is_live:
-        buttons |= {"sync": "Sync now", "pause": "Pause"}
-    elif line.hospital.state in {"paused", "tested"}:
-        buttons |= {"resume": "Go live"}
+        buttons = {"sync": "Sync now", "test": "Test", "pause": "Pause"}
+    elif line.hospital.state == "paused":
+        buttons = {"test": "Test", "resume": "Go live"}
     return [{"name": name, "label": label} for name, label in buttons.items()]
 
 

@@ -91,6 +91,7 @@ WRITES: dict[str, tuple[str, ...]] = {
     # admin
     "admin:logout": ("logout",),
     "admin:hospitals_hospital_do": ("hospital_tested", "hospital_resumed", "hospital_paused", "hospital_retired"),
+    "admin:hospitals_hospital_going_live": ("hospital_tested", "hospital_changed", "_requested", "hospital_resumed"),
     "admin:openmrs_sync_controlstate_do": ("sync_started", "sync_stopped", "sync_interval_set", "sync_requested"),
     "admin:openmrs_sync_certificate_csv": ("certificate_exported",),
     "admin:openmrs_sync_parkedrow_replay": ("parked_replayed",),
@@ -117,6 +118,7 @@ WRITES_NONE: dict[str, str] = {
     "openmrs-sync-runs": LISTS,
     "openmrs-sync-run": LISTS,
     "admin:openmrs_sync_certificate": LISTS,
+    "admin:openmrs_sync_part_version": LISTS,
     "admin:openmrs_sync_verify_version": LISTS,
     "admin:openmrs_sync_dry_run_version": LISTS,
     "admin:passport_sensitiveconcept_export": "a list of concepts, of nobody",
