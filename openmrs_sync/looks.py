@@ -21,12 +21,13 @@ from passport.registration import normalise_national_id, placeholder_numbers
 DEEP_EVERY = timedelta(minutes=15)
 
 
-def look(session: Session, *, deep: bool | None, now: datetime) -> None:
+def look(session: Session, *, deep: bool | None, now: datetime, with_voids: bool = False) -> None:
     """Find out who is a passport holder here and who may have changed.
 
     Raises SourceReplaced, SourceWentQuiet, WouldErase, ClaimLost.
 
     `deep`: None means when a quarter of an hour has passed since the last deep look.
+    `with_voids`: obs that were voided or un-voided are looked for even when the look is not deep.
     """
     deep_at = session.watermark.deep_at
     is_deep = deep if deep is not None else deep_at is None or not now - DEEP_EVERY < deep_at <= now
@@ -52,6 +53,10 @@ def look(session: Session, *, deep: bool | None, now: datetime) -> None:
     found: dict[str, Any] = {"heads": _as_json(seen.heads), "n_identifiers": census.n_identifiers}
     if is_deep:
         found |= _look_deeper(session, census=census, persons=seen.persons, now=now)
+    elif with_voids and ("obs", "voided_by") in session.schema.indexes:
+        revoided, voided_obs = _look_at_voids(session)
+        seen.persons.update(revoided)
+        found["voided_obs"] = voided_obs
     session.claim.renew()
     with transaction.atomic():
         links.mark_persons(hospital=session.hospital, person_ids=seen.persons, now=now)
@@ -111,8 +116,7 @@ def _look_deeper(session: Session, *, census: discovery.Census, persons: set[int
     fingerprints = dict(fresh.values_list("person_id", "fingerprint"))
     persons |= watcher.changed_fingerprints(fetch, schema=tables, fingerprints=fingerprints)
     session.claim.renew()
-    before = bytes(watermark.voided_obs) if watermark.voided_obs is not None else None
-    revoided, voided_obs = watcher.voided_obs(fetch, schema=tables, before=before)
+    revoided, voided_obs = _look_at_voids(session)
     stamped, stamps = watcher.stamped(fetch, schema=tables, since=watermark.stamps)
     persons |= revoided | stamped
     session.claim.renew()
@@ -132,6 +136,13 @@ def _look_deeper(session: Session, *, census: discovery.Census, persons: set[int
         "persons": _count_persons(session, census=census),
         "deep_at": now,
     }
+
+
+def _look_at_voids(session: Session) -> tuple[set[int], bytes]:
+    """Whoever has an obs that was voided or un-voided since the last such look, and what to remember."""
+    stored = session.watermark.voided_obs
+    before = bytes(stored) if stored is not None else None
+    return watcher.voided_obs(session.source.fetch, schema=session.schema, before=before)
 
 
 def _store_locations(session: Session) -> None:

@@ -119,6 +119,7 @@ class SyncRun(models.Model):
         max_length=100, blank=True, help_text="The cluster whose worker has it: when that one dies, so did this run."
     )
     is_full = models.BooleanField(default=False)
+    is_deep = models.BooleanField(default=False)  # looks deep, whenever the last deep look was
     n_persons = models.PositiveIntegerField(default=0)
     n_read = models.PositiveIntegerField(default=0)
     n_created = models.PositiveIntegerField(default=0)

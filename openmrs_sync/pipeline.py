@@ -97,7 +97,11 @@ def sync_hospital(
     is_asked_for = trigger not in pace.UNASKED
 
     def work(session: Session, counts: Counts) -> None:
-        _run(session, counts, full=full, deep=deep, until=until, is_asked_for=is_asked_for)
+        if full:
+            links.mark_all(hospital=session.hospital, now=clock.now())
+        # what moved may have been a void, which leaves no new row
+        looks.look(session, deep=deep, now=clock.now(), with_voids=trigger == SyncRun.Trigger.WATCH)
+        _refresh_due(session, counts, until=until, is_asked_for=is_asked_for)
 
     return _attempt(run, work, clock=clock, end_by=math.inf if until is None else until + LATENESS)
 
@@ -175,17 +179,12 @@ def _work_at_source(
     return f"{session.n_set_aside} persons could not be read; they are tried again by themselves."
 
 
-def _run(
-    session: Session, counts: Counts, *, full: bool, deep: bool | None, until: float | None, is_asked_for: bool
-) -> None:
-    """Look, then refresh every link that is stale by then once.
+def _refresh_due(session: Session, counts: Counts, *, until: float | None, is_asked_for: bool) -> None:
+    """Refresh every link that is stale after the look once.
 
     `is_asked_for`: a human wants it now, so neither a person's wait nor the hospital's quiet hours count.
     """
     clock = session.claim.clock
-    if full:
-        links.mark_all(hospital=session.hospital, now=clock.now())
-    looks.look(session, deep=deep, now=clock.now())
     due = links.due(hospital=session.hospital, now=clock.now(), ignore_waits=is_asked_for)
     due += links.retries(hospital=session.hospital, now=clock.now(), without=due)
     is_whole = _refresh_all(session, counts, link_ids=due, until=until, is_quiet_kept=not is_asked_for)

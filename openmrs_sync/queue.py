@@ -41,12 +41,14 @@ class Enqueued:
     already_running: list[Hospital]
 
 
-def enqueue(*, hospitals: Iterable[Hospital], trigger: str, now: datetime, is_full: bool = False) -> Enqueued:
+def enqueue(
+    *, hospitals: Iterable[Hospital], trigger: str, now: datetime, is_full: bool = False, is_deep: bool = False
+) -> Enqueued:
     """Queue one run for each of these hospitals that has none under way."""
     queued: list[SyncRun] = []
     busy: list[Hospital] = []
     for hospital in hospitals:
-        run = _enqueue_one(hospital=hospital, trigger=trigger, is_full=is_full, now=now)
+        run = _enqueue_one(hospital=hospital, trigger=trigger, is_full=is_full, is_deep=is_deep, now=now)
         if run is None:
             busy.append(hospital)
         else:
@@ -55,8 +57,8 @@ def enqueue(*, hospitals: Iterable[Hospital], trigger: str, now: datetime, is_fu
 
 
 @transaction.atomic
-def _enqueue_one(*, hospital: Hospital, trigger: str, is_full: bool, now: datetime) -> SyncRun | None:
-    run = runs.queue_run(hospital=hospital, trigger=trigger, is_full=is_full, now=now)
+def _enqueue_one(*, hospital: Hospital, trigger: str, is_full: bool, is_deep: bool, now: datetime) -> SyncRun | None:
+    run = runs.queue_run(hospital=hospital, trigger=trigger, is_full=is_full, is_deep=is_deep, now=now)
     if run is not None:
         _send_run(run)
     return run

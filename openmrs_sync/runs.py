@@ -54,7 +54,9 @@ def under_way(*, hospital: Hospital) -> QuerySet[SyncRun]:
     return SyncRun.objects.filter(hospital=hospital, status__in=UNDER_WAY).exclude(trigger=SyncRun.Trigger.PATIENT)
 
 
-def queue_run(*, hospital: Hospital, trigger: str, is_full: bool, now: datetime) -> SyncRun | None:
+def queue_run(
+    *, hospital: Hospital, trigger: str, is_full: bool, now: datetime, is_deep: bool = False
+) -> SyncRun | None:
     """A run that waits for a worker, or None when one is under way. Call it inside a transaction.
 
     The hospital's row is locked, so that of eight who ask at once one gets a run.
@@ -63,7 +65,12 @@ def queue_run(*, hospital: Hospital, trigger: str, is_full: bool, now: datetime)
     if under_way(hospital=hospital).exists():
         return None
     return SyncRun.objects.create(
-        hospital=hospital, trigger=trigger, status=SyncRun.Status.QUEUED, started_at=now, is_full=is_full
+        hospital=hospital,
+        trigger=trigger,
+        status=SyncRun.Status.QUEUED,
+        started_at=now,
+        is_full=is_full,
+        is_deep=is_deep,
     )
 
 

@@ -101,6 +101,7 @@ def sync_one(hospital_id: str, run_id: str) -> dict[str, int]:
             trigger=run.trigger,
             now=run.started_at,
             full=run.is_full,
+            deep=True if run.is_deep else None,
             until=time.monotonic() + _budget(run),
             run=run,
         )
