@@ -350,6 +350,40 @@ def ids_above(table: str) -> str:
     return f"SELECT {key}, {owner} FROM {table} WHERE {key} > %s ORDER BY {key} LIMIT %s"
 
 
+#: Ids at the end of a table that one look of the lookout takes in: what is committed late lies below the largest.
+NEWEST = 100
+#: No run follows what is voided here.
+VOIDS_UNFOLLOWED = frozenset({"orders", "person_merge_log"})
+#: Columns with stamps; no version indexes one, but a hospital may.
+STAMPED_COLUMNS = ("date_created", "date_changed", "date_voided")
+
+
+def signs(schema: Schema) -> str:
+    """(table, what, count, sum) of what moves when something changes there, in one text: `new` from the primary keys of
+    the last NEWEST ids, `voids` from the index on `voided_by`, and the largest of a stamp that has an index.
+    """
+    keys = {table: key for table, (key, _) in KEYS.items()} | {"patient_identifier": "patient_identifier_id"}
+    found = []
+    for table, key in keys.items():
+        if schema.has(table):
+            found.append(
+                f"SELECT '{table}', 'new', COUNT(*), SUM({key}) FROM {table} FORCE INDEX (PRIMARY)"
+                f" WHERE {key} > (SELECT CAST(MAX({key}) AS SIGNED) - {NEWEST} FROM {table})"
+            )
+    for table, key in (keys | PRIMARY).items():
+        if (table, "voided_by") in schema.indexes and table not in VOIDS_UNFOLLOWED:
+            found.append(
+                f"SELECT '{table}', 'voids', COUNT(*), SUM({key}) FROM {table}{_forced(schema, table, 'voided_by')}"
+                " WHERE voided_by IS NOT NULL"
+            )
+        found.extend(
+            f"SELECT '{table}', '{column}', 0, CAST(MAX({column}) AS UNSIGNED) FROM {table}"
+            for column in STAMPED_COLUMNS
+            if (table, column) in schema.indexes
+        )
+    return " UNION ALL ".join(found)
+
+
 def merges_above() -> str:
     """(id, winner, loser) of person_merge_log: parameters (above this id, at most so many)."""
     return (

@@ -1,5 +1,7 @@
 """Keeps a django-q cluster at work. Its processes may die in ways that it never notices (see docs/operations.md).
 
+Beside it the lookout: a process of its own, see `openmrs_sync.lookout`.
+
 The cluster runs in a session of its own. When one of its processes vanishes, or no tick was executed for two periods,
 the whole group is killed, what it had in hand is set free, and a new one starts.
 
@@ -37,6 +39,7 @@ STOP_SECONDS = 25.0  # for the batch in hand; the contract says 30 in all
 SILENCE_SECONDS = 2 * queue.TICK_PERIOD.total_seconds()
 SHORT_LIFE_SECONDS = 30.0  # a cluster that dies younger died of its start: each next one waits longer
 LONGEST_PAUSE_SECONDS = 60.0
+LOOKOUT_STOP_SECONDS = 2.0
 
 
 class Cluster:
@@ -95,12 +98,61 @@ class Cluster:
             time.sleep(0.05)
 
 
+class Lookout:
+    """The process of `openmrs_sync.lookout`, in a session of its own; started again when it is gone."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._began = self._start_at = 0.0
+        self._n_short_lives = 0
+
+    def keep(self) -> None:
+        """Start it when it does not run; one that dies of its start waits longer each time. Never blocks."""
+        if settings.WATCH_SECONDS == 0 or (self._process is not None and self._process.poll() is None):
+            return
+        if self._process is not None:
+            log.error("the lookout ended and is started again")
+            is_short = time.monotonic() - self._began < SHORT_LIFE_SECONDS
+            self._n_short_lives = self._n_short_lives + 1 if is_short else 0
+            seconds = 2.0 ** min(self._n_short_lives - 1, 10) if self._n_short_lives > 1 else 0.0
+            self._start_at = time.monotonic() + min(seconds, LONGEST_PAUSE_SECONDS)
+            self._forget()
+        if time.monotonic() >= self._start_at:
+            self._began = time.monotonic()
+            self._process = subprocess.Popen(
+                [sys.executable, str(settings.BASE_DIR / "manage.py"), "work", "--lookout"],
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+            )
+
+    def tell_to_end(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+
+    def end(self) -> None:
+        """Return when it is dead; it has nothing in hand that could be lost."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(LOOKOUT_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process = None
+
+
 class Supervisor:
     """The loop of `manage.py work`: until SIGTERM or SIGINT."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._n_short_lives = 0
+        self._lookout = Lookout()
         self._beat: Any = None
         self._beat_seen = self._looked_at_due = time.monotonic()
 
@@ -108,17 +160,24 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._asked_to_stop)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-        while not self._stop.is_set():
-            cluster = self._start()
-            reason = self._watch(cluster)
-            if reason:
-                log.error("the cluster is started again: %s", reason)
-                cluster.kill()
-            else:
-                cluster.end()
-            self._recover(cluster)
-            if reason:
-                self._pause(cluster)
+        try:
+            while not self._stop.is_set():
+                self._run_one_cluster()
+        finally:
+            self._lookout.end()
+
+    def _run_one_cluster(self) -> None:
+        cluster = self._start()
+        reason = self._watch(cluster)
+        if reason:
+            log.error("the cluster is started again: %s", reason)
+            cluster.kill()
+        else:
+            self._lookout.tell_to_end()  # while the cluster ends its batch
+            cluster.end()
+        self._recover(cluster)
+        if reason:
+            self._pause(cluster)
 
     def _asked_to_stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stop.set()
@@ -139,6 +198,7 @@ class Supervisor:
         while not self._stop.wait(LOOK_SECONDS):
             if reason := cluster.loss():
                 return reason
+            self._lookout.keep()
             if time.monotonic() - self._looked_at_due < DUE_SECONDS:
                 continue
             self._looked_at_due = time.monotonic()

@@ -173,6 +173,8 @@ SOURCE_WRITE_TIMEOUT = 10
 SOURCE_OPEN_TIMEOUT = 15
 SOURCE_STATEMENT_TIMEOUT = 45
 NATIONAL_ID_PATTERN = environment.pattern(env.str("NATIONAL_ID_PATTERN", default=""), name="NATIONAL_ID_PATTERN")
+# Seconds between two looks of the lookout at one hospital; 0: there is no lookout.
+WATCH_SECONDS = environment.whole_number(env, name="WATCH_SECONDS", default=3, low=0, high=3600)
 OPENMRS_AUTO_START_SYNC = environment.yes_or_no(env, name="OPENMRS_AUTO_START_SYNC", default=True)
 OPENMRS_SYNC_INTERVAL = environment.whole_number(env, name="OPENMRS_SYNC_INTERVAL", default=5, low=1, high=1440)
 

@@ -77,6 +77,7 @@ CLOCK_ROOMS = {
     "tasks",
     "queue",
     "supervisor",
+    "lookout",
     "views",
     "admin",
     "admin_site",

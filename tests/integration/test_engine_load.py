@@ -324,6 +324,7 @@ EXPECTED: dict[str, tuple[Callable[[Schema, range], Sent], set[str]] | None] = {
     "queries.live_identifiers": (lambda _s, _i: [(queries.live_identifiers(FEW), (5_000, 50_000))], set()),
     "queries.largest_id": (lambda s, _i: [(queries.largest_id(one), ()) for one in tables(s)], set()),
     "queries.ids_above": (lambda s, _i: [(queries.ids_above(one), (1_000, 1_000)) for one in tables(s)], set()),
+    "queries.signs": (lambda s, _i: [(queries.signs(s), ())], set()),
     "queries.merges_above": (lambda _s, _i: [(queries.merges_above(), (0, 1_000))], set()),
     "queries.fingerprints": (lambda s, i: [(queries.fingerprints(s, one, i), ()) for one in tables(s)], set()),
     "queries.voided_obs_ids": (lambda s, _i: [(queries.voided_obs_ids(s), ())], set()),

@@ -211,7 +211,8 @@ class Work:
             [sys.executable, str(settings.BASE_DIR / "manage.py"), "work"],
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"Q_WORKERS": "2", "PYTHONUNBUFFERED": "1"},
+            # without a lookout, unless a test wants one
+            env={"WATCH_SECONDS": "0"} | os.environ | {"Q_WORKERS": "2", "PYTHONUNBUFFERED": "1"},
         )
 
     def children(self, pid: int | None = None) -> list[int]:
@@ -228,7 +229,7 @@ class Work:
 
     @property
     def main(self) -> int:
-        (main,) = self.children()
+        (main,) = [pid for pid in self.children() if b"--cluster" in Path(f"/proc/{pid}/cmdline").read_bytes()]
         return main
 
     def workers(self) -> list[int]:

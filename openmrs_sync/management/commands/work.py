@@ -6,19 +6,23 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from hospitals.models import Hospital
-from openmrs_sync import control, supervisor
+from openmrs_sync import control, lookout, supervisor
 
 
 class Command(BaseCommand):
     help = "Runs the queue under a supervisor until SIGTERM or Ctrl-C, which end the batch in hand."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        # The supervisor starts the cluster as a process of its own by this.
+        # The supervisor starts the cluster and the lookout as processes of their own by these.
         parser.add_argument("--cluster", action="store_true", help=argparse.SUPPRESS)
+        parser.add_argument("--lookout", action="store_true", help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["cluster"]:
             supervisor.run_cluster()
+            return
+        if options["lookout"]:
+            lookout.run_lookout()
             return
         for line in opening_lines():
             self.stdout.write(line)
