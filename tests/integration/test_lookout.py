@@ -4,12 +4,15 @@ import contextlib
 import datetime as dt
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.db import OperationalError, connection
 from django.utils import timezone
 
@@ -441,6 +444,20 @@ def commands(pids: list[int]) -> dict[str, int]:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
             found[words[-1].decode()] = pid
     return found
+
+
+@pytest.mark.django_db(transaction=True)
+def test_told_to_end_it_ends_although_a_hospital_hangs(mariadb: MariaDBServer, sources_on_loopback: None) -> None:
+    control.start(interval_minutes=60, actor=None, now=timezone.now())
+    with Proxy(mariadb) as hole:
+        hole.black_hole()
+        mariadb.create_database("hanging")
+        world.live_hospital(mariadb, "hanging", port=hole.port)
+        command = [sys.executable, str(django_settings.BASE_DIR / "manage.py"), "work", "--lookout"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+            wait_for(lambda: hole.n_connections)
+            process.terminate()
+            assert process.wait(30) == 0
 
 
 @pytest.mark.slow
