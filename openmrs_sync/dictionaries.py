@@ -76,6 +76,11 @@ class Names:
                 concept_ids.add(int(value))
         self._load(self._concepts, concept_ids, self._load_concepts)
 
+    def look_up(self, concept_ids: Collection[int]) -> dict[int, Concept]:
+        """What these concepts are; one that the hospital no longer has is not among them."""
+        self._load(self._concepts, set(concept_ids), self._load_concepts)
+        return {one: self._concepts[one] for one in concept_ids if one in self._concepts}
+
     def _load(self, known: Mapping[int, object], ids: set[int | None], load: Callable[[list[int]], None]) -> None:
         wanted = [one for one in ids if one is not None and one not in known]
         for start in range(0, len(wanted), queries.MAX_IN):

@@ -189,6 +189,7 @@ class Inspection(models.Model):
     class Kind(models.TextChoices):
         VERIFY = "verify", "count afresh"
         DRY_RUN = "dry_run", "dry run"
+        CONCEPTS = "concepts", "concepts without a category"
 
     class Status(models.TextChoices):
         QUEUED = "queued", "queued"

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from hospitals.errors import SourceError
-from openmrs_sync import alerts, control, dry_run, inspections, pace, pipeline, queue, receipts, runs
+from openmrs_sync import alerts, control, dry_run, inspections, pace, pipeline, queue, receipts, runs, workbench
 from openmrs_sync.errors import SyncError
 from openmrs_sync.models import Inspection, SyncRun
 from passport import audit_heads
@@ -122,7 +122,11 @@ def sync_one(hospital_id: str, run_id: str) -> dict[str, int]:
 
 
 #: kind → what does one part of it
-INSPECTORS = {Inspection.Kind.VERIFY: receipts.verify_part, Inspection.Kind.DRY_RUN: dry_run.read_part}
+INSPECTORS = {
+    Inspection.Kind.VERIFY: receipts.verify_part,
+    Inspection.Kind.DRY_RUN: dry_run.read_part,
+    Inspection.Kind.CONCEPTS: workbench.count_part,
+}
 
 
 def inspect_one(inspection_id: str) -> dict[str, int]:

@@ -21,6 +21,7 @@ from openmrs_sync.admin import (
     rules,
     runs,
     schedule,
+    workbench,
 )
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "rules",
     "runs",
     "schedule",
+    "workbench",
 ]
 
 # A Schedule row may call anything, and "resubmit" replays any task: only our code writes these rows.

@@ -69,6 +69,8 @@ class InspectionAdmin(ReadOnly, _InspectionAdmin):
     ) -> HttpResponse:
         """Its page is the hospital's: there the latest of its kind is shown in words."""
         inspection = get_object_or_404(Inspection, pk=object_id)
+        if inspection.kind == Inspection.Kind.CONCEPTS:
+            return HttpResponseRedirect(reverse("admin:openmrs_sync_workbench"))
         is_count = inspection.kind == Inspection.Kind.VERIFY
         page = "admin:openmrs_sync_certificate" if is_count else "admin:openmrs_sync_dry_run"
         return HttpResponseRedirect(reverse(page, args=[inspection.hospital_id]))

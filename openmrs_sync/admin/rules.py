@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern
 from django.utils import timezone
 
-from hospitals.models import Hospital
-from openmrs_sync.admin.page import actor_of
+from openmrs_sync import workbench
+from openmrs_sync.admin.page import STYLES, actor_of
+from openmrs_sync.admin.workbench import urls
 from openmrs_sync.models import ConceptRule
-from passport.audit import record_event
-from passport.models import User
 from passport.models.record import Category
 
 if TYPE_CHECKING:
@@ -43,6 +43,14 @@ class ConceptRuleAdmin(_ConceptRuleAdmin):
     list_select_related = ["hospital"]
     search_fields = ["concept_uuid", "note"]
 
+    change_list_template = "admin/openmrs_sync/rules.html"
+
+    class Media:
+        css = STYLES
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*urls(self.admin_site), *super().get_urls()]
+
     @admin.display(description="where", ordering="hospital")
     def where(self, rule: ConceptRule) -> str:
         return rule.hospital.name if rule.hospital else "every hospital"
@@ -51,27 +59,15 @@ class ConceptRuleAdmin(_ConceptRuleAdmin):
         before = form.initial.get("hospital") if change else obj.hospital_id
         with transaction.atomic():
             super().save_model(request, obj, form, change)
-            _apply(hospital_ids={obj.hospital_id, before}, rule=obj, actor=actor_of(request))
+            workbench.announce(
+                rule=obj, hospital_ids={obj.hospital_id, before}, actor=actor_of(request), now=timezone.now()
+            )
 
     def delete_model(self, request: HttpRequest, obj: ConceptRule) -> None:
         with transaction.atomic():
-            _apply(hospital_ids={obj.hospital_id}, rule=obj, actor=actor_of(request))
+            workbench.announce(rule=obj, hospital_ids={obj.hospital_id}, actor=actor_of(request), now=timezone.now())
             super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ConceptRule]) -> None:
         for rule in queryset:
             self.delete_model(request, rule)
-
-
-def _apply(*, hospital_ids: set[Any], rule: ConceptRule, actor: User) -> None:
-    """Make every link of these hospitals stale, so that the rule is applied by reading again. None: all hospitals."""
-    touched = Hospital.objects.all() if None in hospital_ids else Hospital.objects.filter(pk__in=hospital_ids)
-    touched.update(config_version=F("config_version") + 1)
-    details = {"rule": rule.pk, "category": rule.category, "is_hidden": rule.is_hidden}
-    record_event(
-        action="concept_rule_changed",
-        actor=actor,
-        now=timezone.now(),
-        hospital_id=rule.hospital_id,
-        details=details,
-    )
