@@ -1,7 +1,8 @@
 """`./run bench [--full]`: the engine's first sync against a bare read of the same rows, in alternating runs.
 
 Only ratios of medians within one run mean anything: absolute figures move by two on a shared machine. Each measurement
-is a process of its own, so that its peak of memory is its own. `./run bench lag` measures the lag: see `lag.py`.
+is a process of its own, so that its peak of memory is its own. `./run bench lag` and `./run bench seconds` measure how
+late we are: see `lag.py`, `seconds.py`.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import lag
+from bench import lag, seconds
 from bench.server import generate
 from tests.openmrs.server import MariaDBServer
 
@@ -27,6 +28,8 @@ FLOOR, MEMORY_MB = 0.12, 150
 def main() -> int:
     if sys.argv[1:2] == ["lag"]:
         return lag.main(sys.argv[2:])
+    if sys.argv[1:2] == ["seconds"]:
+        return seconds.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
     parser.add_argument("--full", action="store_true", help="2 million obs instead of 200,000")
     parser.add_argument("--runs", type=int, default=3, help="alternating runs of each (3)")

@@ -13,5 +13,6 @@ The rooms, in the order in which data walks through them:
     pipeline     sync_hospital(): the whole of it, in the order above
 
 `schema` says what this source has, `queries` holds every SQL text sent to it, `rows` the shapes that cross
-the borders between rooms, `models` what the engine remembers. `tasks` and `queue` run it on a schedule.
+the borders between rooms, `models` what the engine remembers. `tasks` and `queue` run it on a schedule, and
+`lookout` has it run when something moved.
 """
