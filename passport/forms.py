@@ -132,6 +132,22 @@ class HistoryFilterForm(MarkedForm):
             yield "status", gettext("withdrawn entries only")
 
 
+class TrendForm(MarkedForm):
+    """The days of one test, as they stand in the URL."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["from"] = _day(_("From"))
+        self.fields["to"] = _day(_("To"))
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        first, last = cleaned.get("from"), cleaned.get("to")
+        if first and last and first > last:
+            self.add_error("to", _("The last day is before the first."))
+        return cleaned
+
+
 def _day(label: Any) -> forms.DateField:
     return forms.DateField(
         label=label,

@@ -11,13 +11,17 @@ subquery, no queryset inside `__in`. Each function makes the same number of quer
     records   the list, and one record        visits   the history by visit
     summary   the overview                    standing what holds now, as far as anyone says
     fresh     how far each hospital can be trusted
+    results   tests and measurements, one row each    trends  one of them through the years
+    medicines what is taken, was taken, and what nobody can say
     looks     who looked                      words, cursors   searching, paging
 """
 
 from passport.history.filters import parse_filters
 from passport.history.fresh import freshness
 from passport.history.looks import all_looks, looks_page
+from passport.history.medicines import Medicine, Medicines, all_medicines
 from passport.history.records import match_rules, named_records, record_detail, records_page, version
+from passport.history.results import MEASURED, ResultRow, result_rows
 from passport.history.shapes import (
     LONGEST_PAGE,
     LONGEST_SEARCH,
@@ -45,33 +49,43 @@ from passport.history.shapes import (
 )
 from passport.history.standing import standing_of
 from passport.history.summary import overview
+from passport.history.trends import LONGEST_TREND, Curve, Trend, TrendChart, trend
 from passport.history.visits import visits_page
 
 __all__ = [
     "LONGEST_PAGE",
     "LONGEST_SEARCH",
+    "LONGEST_TREND",
+    "MEASURED",
     "PAGE",
     "BadCursor",
     "BadFilter",
     "Block",
     "CategoryGroup",
+    "Curve",
     "Entry",
     "Filters",
     "Freshness",
     "FreshnessState",
     "Look",
     "LooksPage",
+    "Medicine",
+    "Medicines",
     "Overview",
     "RecordDetail",
     "RecordView",
     "RecordsPage",
+    "ResultRow",
     "Source",
     "Standing",
     "Stated",
     "Status",
+    "Trend",
+    "TrendChart",
     "VisitView",
     "VisitsPage",
     "all_looks",
+    "all_medicines",
     "freshness",
     "looks_page",
     "match_rules",
@@ -80,7 +94,9 @@ __all__ = [
     "parse_filters",
     "record_detail",
     "records_page",
+    "result_rows",
     "standing_of",
+    "trend",
     "version",
     "visits_page",
 ]

@@ -13,6 +13,7 @@ from passport.history import Block, CategoryGroup, Entry, RecordView, Standing, 
 from passport.models.record import Category
 from passport.templatetags.pages import clock, figure, short_day
 from passport.views import words
+from passport.views.plain import NO_WORDS, PlainWords, heading
 
 #: A name or value longer than this gets a line of its own.
 LONGEST_NAME_BESIDE, LONGEST_VALUE_BESIDE = 60, 40
@@ -53,6 +54,14 @@ class Pages:
         return self._address("history")
 
     @property
+    def results(self) -> str:
+        return self._address("results")
+
+    @property
+    def medicines(self) -> str:
+        return self._address("medicines")
+
+    @property
     def version(self) -> str:
         return self._address("version")
 
@@ -62,6 +71,9 @@ class Pages:
 
     def record(self, key: str) -> str:
         return self._address("record", key)
+
+    def trend(self, key: str) -> str:
+        return self._address("trend", key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +93,8 @@ class Line:
     is_withdrawn: bool
     withdrawn_words: str
     when: str
+    own_name: str = ""  # the hospital's, where the name is in plain words; of a medicine the plain words
+    own_value: str = ""
     is_hidden: bool = False  # kept from doctors and carers; whoever reads this sees it all the same
 
 
@@ -91,8 +105,11 @@ def line(
     qualifiers: Sequence[RecordView] = (),
     with_day: bool = False,
     with_hospital: bool = False,
+    plain: PlainWords = NO_WORDS,
 ) -> Line:
     name, value = _named(record)
+    plain_name, own_name = _plain_name(record, name, plain)
+    plain_value, own_value = _plain_value(record, value, plain)
     is_cut = len(value) > LONGEST_TEXT
     is_withdrawn = record.status == "withdrawn"
     about = list(_about(record))
@@ -102,18 +119,20 @@ def line(
         about.append(short_day(record.date))
     return Line(
         url=pages.record(record.id),
-        name=Truncator(name).chars(LONGEST_NAME) or _("Entry without a name"),
-        value=f"{value[:LONGEST_TEXT]}…" if is_cut else value,
+        name=Truncator(plain_name).chars(LONGEST_NAME) or _("Entry without a name"),
+        value=f"{value[:LONGEST_TEXT]}…" if is_cut else plain_value,
         unit=record.unit,
-        is_long=_is_long(record, name, value),
+        is_long=_is_long(record, plain_name, plain_value),
         is_cut=is_cut,
         flag=_flag_class(record.flag),
         flag_words=str(words.FLAGS.get(record.flag, record.flag)) if record.flag else "",
         about=about,
-        parts=[(each.concept, joined(each)) for each in qualifiers],
+        parts=[_part(each, plain) for each in qualifiers],
         is_withdrawn=is_withdrawn,
         withdrawn_words=words.withdrawn(record.withdrawn_reason) if is_withdrawn else "",
         when=short_day(record.date),
+        own_name=Truncator(own_name).chars(LONGEST_NAME),
+        own_value=own_value,
         is_hidden=record.is_hidden,
     )
 
@@ -145,6 +164,26 @@ def _named(record: RecordView) -> tuple[str, str]:
     return (record.value, "") if is_answer and record.value else (record.concept, record.value)
 
 
+def _plain_name(record: RecordView, name: str, plain: PlainWords) -> tuple[str, str]:
+    """What stands as the name, and what beneath it. A medicine is called what its box says: plain words come second."""
+    is_answer = name != record.concept and record.source.table == "obs"
+    found = plain.get(str(record.details.get("answer", "")) if is_answer else record.concept_uuid)
+    first, second = heading(name, found)
+    return (second, first) if second and record.source.table == "orders" else (first, second)
+
+
+def _plain_value(record: RecordView, value: str, plain: PlainWords) -> tuple[str, str]:
+    """A coded answer in plain words, and the hospital's own."""
+    answer = str(record.details.get("answer", ""))
+    return heading(value, plain.get(answer)) if value and answer else (value, "")
+
+
+def _part(qualifier: RecordView, plain: PlainWords) -> tuple[str, str]:
+    name, _own = heading(qualifier.concept, plain.get(qualifier.concept_uuid))
+    value, _own = _plain_value(qualifier, joined(qualifier), plain)
+    return name, value
+
+
 def joined(record: RecordView) -> str:
     return f"{record.value} {record.unit}".strip()
 
@@ -169,14 +208,24 @@ class Said:
     """What an entry says, in full, and to which question, where the name is the answer."""
 
     name: str
+    own_name: str
     value: str
+    own_value: str
     question: str
 
 
-def said(record: RecordView) -> Said:
+def said(record: RecordView, *, plain: PlainWords = NO_WORDS) -> Said:
     name, value = _named(record)
     is_question_shown = name != record.concept and record.source.table == "obs"
-    return Said(name=name, value=value, question=record.concept if is_question_shown else "")
+    plain_name, own_name = _plain_name(record, name, plain)
+    plain_value, own_value = _plain_value(record, value, plain)
+    return Said(
+        name=plain_name,
+        own_name=own_name,
+        value=plain_value,
+        own_value=own_value,
+        question=record.concept if is_question_shown else "",
+    )
 
 
 def _about(record: RecordView) -> Iterator[str]:
@@ -202,10 +251,10 @@ class StatedLines:
         return bool(self.current or self.unknown)
 
 
-def stated(found: Sequence[Stated], *, pages: Pages) -> StatedLines:
+def stated(found: Sequence[Stated], *, pages: Pages, plain: PlainWords = NO_WORDS) -> StatedLines:
     def of(standing: Standing) -> list[Line]:
         return [
-            line(each.record, pages=pages, qualifiers=each.qualifiers, with_day=True, with_hospital=True)
+            line(each.record, pages=pages, qualifiers=each.qualifiers, with_day=True, with_hospital=True, plain=plain)
             for each in found
             if each.standing is standing
         ]
@@ -254,14 +303,14 @@ class VisitCard:
     year: str  # the heading above it; empty when it is the same as that of the card before
 
 
-def visit_cards(visits: Sequence[VisitView], *, pages: Pages) -> list[VisitCard]:
+def visit_cards(visits: Sequence[VisitView], *, pages: Pages, plain: PlainWords = NO_WORDS) -> list[VisitCard]:
     years = [each.date[:4] if each.date else _("Without a date") for each in visits]
     before = [None, *years[:-1]] if years else []
     return [
         VisitCard(
             visit=visit,
             title=visit.title or _("Entries outside a visit"),
-            sections=[_section(group, pages=pages) for group in sorted(visit.groups, key=_place)],
+            sections=[_section(group, pages=pages, plain=plain) for group in sorted(visit.groups, key=_place)],
             year=year if year != year_before else "",
         )
         for visit, year, year_before in zip(visits, years, before, strict=True)
@@ -273,10 +322,11 @@ def _place(group: CategoryGroup) -> int:
     return known.index(group.category) if group.category in known else len(known)
 
 
-def _section(group: CategoryGroup, *, pages: Pages) -> Section:
-    panels = list(
-        _panels(group.blocks, make=lambda entry: line(entry.record, pages=pages, qualifiers=entry.qualifiers))
-    )
+def _section(group: CategoryGroup, *, pages: Pages, plain: PlainWords) -> Section:
+    def make(entry: Entry) -> Line:
+        return line(entry.record, pages=pages, qualifiers=entry.qualifiers, plain=plain)
+
+    panels = list(_panels(group.blocks, make=make))
     lines = [each for panel in panels for each in panel.lines]
     title = dict(CATEGORY_NAMES).get(group.category, group.category)
     return Section(

@@ -16,11 +16,12 @@ from passport import access, history
 from passport.access import Action, Basis, Opened, Scope, emergencies, proxies
 from passport.access.shapes import PROXIES
 from passport.forms import CATEGORY_NAMES, HistoryFilterForm
-from passport.history import Filters, Freshness
+from passport.history import Filters, Freshness, Overview, RecordView, VisitView
 from passport.models import User
 from passport.models.record import Category
 from passport.views import lines, permission_words, words
 from passport.views.lines import Pages
+from passport.views.plain import PlainWords, explained, plain_words
 from passport.views.session import account_of, logged_in
 
 
@@ -70,7 +71,7 @@ def patient_version(request: HttpRequest, patient_id: UUID) -> HttpResponse:
     return _version(request, patient_id=patient_id)
 
 
-def _open(account: User, *, patient_id: UUID | None, action: Action, now: dt.datetime) -> Opened:
+def open_page(account: User, *, patient_id: UUID | None, action: Action, now: dt.datetime) -> Opened:
     """The record of this page's patient: a doctor names one, everyone else has their own. Raises NotAllowed."""
     if patient_id is None:
         return access.open_own_record(user=account, action=action, now=now)
@@ -104,7 +105,7 @@ def frame(opened: Opened, pages: Pages, *, tab: str, now: dt.datetime) -> dict[s
     }
 
 
-def _freshness_words(found: Sequence[Freshness], *, now: dt.datetime) -> dict[str, Any]:
+def freshness_words(found: Sequence[Freshness], *, now: dt.datetime) -> dict[str, Any]:
     all_words = [words.fresh_words(each, now=now) for each in found]
     return {"freshness": all_words, "not_fresh": [each for each in all_words if not each.is_fresh]}
 
@@ -112,23 +113,34 @@ def _freshness_words(found: Sequence[Freshness], *, now: dt.datetime) -> dict[st
 def _overview(request: HttpRequest, account: User, *, patient_id: UUID | None) -> HttpResponse:
     now = timezone.now()
     try:
-        opened = _open(account, patient_id=patient_id, action=Action.OVERVIEW, now=now)
+        opened = open_page(account, patient_id=patient_id, action=Action.OVERVIEW, now=now)
     except access.NotAllowed:
         return refused(request, account, patient_id=patient_id)
     pages = Pages(patient_id=patient_id)
     found = history.overview(scope=opened.scope, now=now)
-    context = frame(opened, pages, tab="overview", now=now) | _freshness_words(found.freshness, now=now)
+    plain = plain_words(_records_of(found))
+    context = frame(opened, pages, tab="overview", now=now) | freshness_words(found.freshness, now=now)
     context |= {
-        "allergies": [lines.line(each, pages=pages, with_day=True, with_hospital=True) for each in found.allergies],
-        "conditions": lines.stated(found.conditions, pages=pages),
-        "medications": lines.stated(found.medications, pages=pages),
-        "results": [lines.line(each, pages=pages, with_day=True, with_hospital=True) for each in found.latest_results],
-        "vitals": [lines.line(each, pages=pages) for each in lines.vitals_in_order(found.latest_vitals)],
+        "allergies": [_dated(each, pages, plain) for each in found.allergies],
+        "conditions": lines.stated(found.conditions, pages=pages, plain=plain),
+        "medications": lines.stated(found.medications, pages=pages, plain=plain),
+        "results": [_dated(each, pages, plain) for each in found.latest_results],
+        "vitals": [lines.line(each, pages=pages, plain=plain) for each in lines.vitals_in_order(found.latest_vitals)],
         "may_hold_more": words.names(list(found.may_hold_more)),
         "unseen": _unseen(opened, now=now),
         "version": history.version(scope=opened.scope),
     }
     return render(request, "passport/overview.html", context)
+
+
+def _records_of(found: Overview) -> list[RecordView]:
+    stated = [*found.conditions, *found.medications]
+    qualifiers = [each for one in stated for each in one.qualifiers]
+    return [*found.allergies, *(one.record for one in stated), *qualifiers, *found.latest_results, *found.latest_vitals]
+
+
+def _dated(record: RecordView, pages: Pages, plain: PlainWords) -> lines.Line:
+    return lines.line(record, pages=pages, with_day=True, with_hospital=True, plain=plain)
 
 
 def _unseen(opened: Opened, *, now: dt.datetime) -> list[permission_words.EmergencyLine]:
@@ -141,14 +153,14 @@ def _unseen(opened: Opened, *, now: dt.datetime) -> list[permission_words.Emerge
 def _history(request: HttpRequest, account: User, *, patient_id: UUID | None) -> HttpResponse:
     now = timezone.now()
     try:
-        opened = _open(account, patient_id=patient_id, action=Action.VISITS, now=now)
+        opened = open_page(account, patient_id=patient_id, action=Action.VISITS, now=now)
     except access.NotAllowed:
         return refused(request, account, patient_id=patient_id)
     pages = Pages(patient_id=patient_id)
     fresh = history.freshness(scope=opened.scope, now=now)
     hospitals = [(each.hospital, each.hospital_name) for each in fresh]
     form = HistoryFilterForm(request.GET, hospitals=hospitals)
-    context = frame(opened, pages, tab="history", now=now) | _freshness_words(fresh, now=now)
+    context = frame(opened, pages, tab="history", now=now) | freshness_words(fresh, now=now)
     context |= {"form": form, "version": history.version(scope=opened.scope)}
     context |= _visits(request, opened.scope, form, pages=pages)
     return render(request, "passport/history.html", context, status=400 if context["problem"] else 200)
@@ -167,13 +179,18 @@ def _visits(request: HttpRequest, scope: Scope, form: HistoryFilterForm, *, page
     except history.BadCursor:
         return nothing | {"problem": _("The address of this page is damaged. Begin again with the newest entries.")}
     return {
-        "cards": lines.visit_cards(page.results, pages=pages),
+        "cards": lines.visit_cards(page.results, pages=pages, plain=plain_words(_inside(page.results))),
         "older": f"{pages.history}?{urlencode(query | {'cursor': page.next})}" if page.next else "",
         "newest": f"{pages.history}?{urlencode(query)}" if cursor else "",
         "chips": _chips(form, query, filters, pages=pages),
         "is_filtered": not filters.is_empty,
         "problem": "",
     }
+
+
+def _inside(visits: Sequence[VisitView]) -> list[RecordView]:
+    entries = [entry for visit in visits for group in visit.groups for block in group.blocks for entry in block.entries]
+    return [record for entry in entries for record in (entry.record, *entry.qualifiers)]
 
 
 def _chips(form: HistoryFilterForm, query: dict[str, str], filters: Filters, *, pages: Pages) -> list[tuple[str, str]]:
@@ -187,7 +204,7 @@ def _chips(form: HistoryFilterForm, query: dict[str, str], filters: Filters, *, 
 def _record(request: HttpRequest, account: User, *, key: str, patient_id: UUID | None) -> HttpResponse:
     now = timezone.now()
     try:
-        opened = _open(account, patient_id=patient_id, action=Action.RECORD, now=now)
+        opened = open_page(account, patient_id=patient_id, action=Action.RECORD, now=now)
     except access.NotAllowed:
         return refused(request, account, patient_id=patient_id)
     pages = Pages(patient_id=patient_id)
@@ -196,11 +213,15 @@ def _record(request: HttpRequest, account: User, *, key: str, patient_id: UUID |
     if found is None:
         return render(request, "passport/record_missing.html", context, status=404)
     record = found.record
+    qualified = [found.qualified] if found.qualified else []
+    plain = plain_words([record, *found.qualifiers, *found.group, *qualified])
     context |= {
         "detail": found,
         "record": record,
-        "said": lines.said(record),
-        "line": lines.line(record, pages=pages, qualifiers=found.qualifiers),
+        "said": lines.said(record, plain=plain),
+        "line": lines.line(record, pages=pages, qualifiers=found.qualifiers, plain=plain),
+        "explained": explained(record, plain),
+        "trend": pages.trend(key) if record.category in history.MEASURED else "",
         "category": dict(CATEGORY_NAMES).get(Category(record.category), record.category),
         "range": lines.bare_range(record),
         "category_rule": words.category_rule(record.category_rule),
@@ -209,8 +230,8 @@ def _record(request: HttpRequest, account: User, *, key: str, patient_id: UUID |
         "match_rule": _match_rule(opened.scope, record.hospital),
         "table": words.TABLES.get(record.source.table, record.source.table),
         "received": words.when(record.received_at, now=now),
-        "group": [lines.line(each, pages=pages) for each in found.group],
-        "qualified": lines.line(found.qualified, pages=pages) if found.qualified else None,
+        "group": [lines.line(each, pages=pages, plain=plain) for each in found.group],
+        "qualified": lines.line(found.qualified, pages=pages, plain=plain) if found.qualified else None,
         "sensitive": permission_words.set_names(record.sensitive),
     }
     return render(request, "passport/record.html", context)

@@ -1,7 +1,7 @@
 """What the pages say, in sentences. Pure: values in, words out. "Not known" and "not reached" never read as "no"."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -194,6 +194,8 @@ ACTIONS: Words = {
     "visits_read": gettext_lazy("opened your history"),
     "records_read": gettext_lazy("read your entries"),
     "record_read": gettext_lazy("opened one entry"),
+    "results_read": gettext_lazy("opened your test results"),
+    "medicines_read": gettext_lazy("opened your medicines"),
     "profile_read": gettext_lazy("opened your profile"),
     "who_looked_read": gettext_lazy("opened this list"),
     "patient_registered": gettext_lazy("registered you for a passport"),
@@ -359,9 +361,15 @@ def code(said: str) -> str:
 
 def details(found: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """(name, value) of each detail, in the order of `DETAILS`; what the list does not know stays unsaid."""
-    for key, name in DETAILS.items():
+    for key, value in named_details(found, DETAILS):
+        yield str(DETAILS[key]), value
+
+
+def named_details(found: Mapping[str, object], keys: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """(key, value in words) of those of these details that the source gives."""
+    for key in keys:
         if value := _detail(found, key):
-            yield str(name), value
+            yield key, value
 
 
 def facts(found: Mapping[str, object]) -> Iterator[str]:

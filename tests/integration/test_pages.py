@@ -122,6 +122,9 @@ EXPECTED = {
     "account_consent": (405, 405, 405, 405, 405),
     "own_history": (200, 200, 403, 403, 403),
     "own_record": (200, 404, 403, 403, 403),
+    "own_results": (200, 200, 403, 403, 403),
+    "own_trend": (200, 404, 403, 403, 403),
+    "own_medicines": (200, 200, 403, 403, 403),
     "who_looked": (200, 200, 403, 403, 403),
     "who_looked_file": (200, 200, 403, 403, 403),
     "own_version": (200, 200, 403, 403, 403),
@@ -149,6 +152,9 @@ EXPECTED = {
     "patient_overview": (200, 403, 200, 403, 403),
     "patient_history": (200, 403, 200, 403, 403),
     "patient_record": (200, 403, 200, 403, 403),
+    "patient_results": (200, 403, 200, 403, 403),
+    "patient_trend": (200, 403, 200, 403, 403),
+    "patient_medicines": (200, 403, 200, 403, 403),
     "patient_version": (200, 403, 200, 403, 403),
     "patient_looks_file": (403, 403, 403, 403, 200),
 }
@@ -165,7 +171,7 @@ def address_of(name: str, world: World) -> str:
     args: list[object] = [world.alice.pk] if name.startswith("patient_") else []
     if name in OF_NOBODYS_ID:
         args.append(uuid4())
-    if name in {"own_record", "patient_record"}:
+    if name in {"own_record", "patient_record", "own_trend", "patient_trend"}:
         args.append(world.key(concept="HbA1c"))
     if name == "reset_link":
         args += [world.alice.pk, "token"]

@@ -1,0 +1,45 @@
+"""The page of medicines. The same for the patient and for a doctor."""
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from passport import access, history
+from passport.access import Action
+from passport.models import User
+from passport.views import medicine_lines
+from passport.views.lines import Pages
+from passport.views.plain import plain_words
+from passport.views.record import frame, freshness_words, open_page, refused
+from passport.views.session import logged_in
+
+
+@require_safe
+@logged_in
+def own_medicines(request: HttpRequest, account: User) -> HttpResponse:
+    return _medicines(request, account, patient_id=None)
+
+
+@require_safe
+@logged_in
+def patient_medicines(request: HttpRequest, account: User, patient_id: UUID) -> HttpResponse:
+    return _medicines(request, account, patient_id=patient_id)
+
+
+def _medicines(request: HttpRequest, account: User, *, patient_id: UUID | None) -> HttpResponse:
+    now = timezone.now()
+    try:
+        opened = open_page(account, patient_id=patient_id, action=Action.MEDICINES, now=now)
+    except access.NotAllowed:
+        return refused(request, account, patient_id=patient_id)
+    pages = Pages(patient_id=patient_id)
+    fresh = history.freshness(scope=opened.scope, now=now)
+    found = history.all_medicines(scope=opened.scope, now=now)
+    every = [each for group in (found.current, found.unknown, found.past) for each in group]
+    plain = plain_words(stated.record for each in every for stated in (*each.holding, *each.earlier))
+    context = frame(opened, pages, tab="medicines", now=now) | freshness_words(fresh, now=now)
+    context["sections"] = medicine_lines.sections(found, pages=pages, plain=plain)
+    return render(request, "passport/medicines.html", context)

@@ -1,0 +1,236 @@
+"""Tests as rows of a page: what stands where, in which words. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from passport import charts
+from passport.forms import CATEGORY_NAMES
+from passport.history import RecordView, ResultRow
+from passport.history.words import fold, holds, words_of
+from passport.models.record import Category
+from passport.templatetags.pages import figure, short_day
+from passport.views.lines import VITAL_ORDER, Line, Pages, bare_range, joined, line
+from passport.views.plain import PlainWords
+
+#: Rows of one page: about 60 KB of it.
+ROWS_OF_A_PAGE = 60
+LONGEST_SEARCH = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What of the tests is asked for, as it stands in the URL. What cannot be read counts as not asked."""
+
+    q: str = ""
+    hospital: str = ""
+    is_flagged: bool = False
+    page: int = 1
+
+    @classmethod
+    def of(cls, params: Mapping[str, str]) -> "Wanted":
+        page = params.get("page", "")
+        return cls(
+            q=params.get("q", "").strip().replace("\x00", "")[:LONGEST_SEARCH],
+            hospital=params.get("hospital", ""),
+            is_flagged=params.get("flagged", "") == "1",
+            page=int(page) if page.isascii() and page.isdecimal() and 0 < len(page) < 6 else 1,
+        )
+
+    @property
+    def query(self) -> str:
+        named = {"q": self.q, "hospital": self.hospital, "flagged": "1" if self.is_flagged else ""}
+        named["page"] = str(self.page) if self.page > 1 else ""
+        return "?" + urlencode({name: value for name, value in named.items() if value})
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.q or self.hospital or self.is_flagged)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChipLink:
+    """One choice: its words, how many it would leave, where it leads; chosen ones lead back to without it."""
+
+    words: str
+    n: int
+    url: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultLine:
+    """One test on a page."""
+
+    line: Line
+    trend_url: str
+    range: str
+    hospital: str
+    before: str  # the value before, with its day; empty when there is none
+    n_words: str
+    curve: SafeString
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultPanel:
+    """Tests that were asked for together, or (without a title) loose ones between them."""
+
+    title: str
+    lines: Sequence[ResultLine]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultSection:
+    category: str
+    title: str
+    panels: Sequence[ResultPanel]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    wanted: Wanted
+    sections: Sequence[ResultSection]
+    chips: Sequence[ChipLink]
+    n_all: int
+    n_found: int
+    earlier: str  # where the page before begins; empty when this is the first
+    later: str
+
+    @property
+    def is_filtered(self) -> bool:
+        return not self.wanted.is_empty
+
+
+def shown(rows: Sequence[ResultRow], *, wanted: Wanted, pages: Pages, plain: PlainWords) -> Shown:
+    words = words_of(wanted.q)
+    named = [row for row in rows if not words or holds(_text(row, plain), words)]
+    found = [row for row in named if _fits(row, wanted)]
+    start = (wanted.page - 1) * ROWS_OF_A_PAGE
+    ordered = _in_order(found)[start : start + ROWS_OF_A_PAGE]
+    return Shown(
+        wanted=wanted,
+        sections=[
+            ResultSection(category=category, title=str(dict(CATEGORY_NAMES)[category]), panels=panels)
+            for category in (Category.TEST.value, Category.VITAL.value)
+            if (panels := _panels([row for row in ordered if row.newest.category == category], pages, plain))
+        ],
+        chips=_chips(named, wanted, pages),
+        n_all=len(rows),
+        n_found=len(found),
+        earlier=pages.results + replace(wanted, page=wanted.page - 1).query if wanted.page > 1 else "",
+        later=(
+            pages.results + replace(wanted, page=wanted.page + 1).query if start + ROWS_OF_A_PAGE < len(found) else ""
+        ),
+    )
+
+
+def _text(row: ResultRow, plain: PlainWords) -> str:
+    known = plain.get(row.newest.concept_uuid)
+    return f"{row.newest.concept}\n{row.newest.value}\n{known.words if known else ''}"
+
+
+def _fits(row: ResultRow, wanted: Wanted) -> bool:
+    return (not wanted.hospital or wanted.hospital in row.hospitals) and (not wanted.is_flagged or row.is_flagged)
+
+
+def _in_order(rows: Sequence[ResultRow]) -> list[ResultRow]:
+    """Tests newest first, then the measurements in the order in which they are read."""
+
+    def place(row: ResultRow) -> tuple[bool, int]:
+        is_vital = row.newest.category == Category.VITAL
+        known = VITAL_ORDER.index(row.code) if row.code in VITAL_ORDER else len(VITAL_ORDER)
+        return is_vital, known if is_vital else 0
+
+    return sorted(rows, key=place)
+
+
+def _chips(rows: Sequence[ResultRow], wanted: Wanted, pages: Pages) -> list[ChipLink]:
+    """Each count is of what the choice would leave, with the other choices as they are."""
+
+    def chip(words: str, **change: object) -> ChipLink:
+        is_chosen = all(getattr(wanted, name) == value for name, value in change.items())
+        undone = {name: type(value)() for name, value in change.items()} if is_chosen else change
+        then = replace(wanted, page=1, **change)  # type: ignore[arg-type]
+        link = replace(wanted, page=1, **undone)  # type: ignore[arg-type]
+        n = sum(_fits(row, then) for row in rows)
+        return ChipLink(words=words, n=n, url=pages.results + link.query, is_chosen=is_chosen)
+
+    names = {row.newest.hospital: row.newest.hospital_name for row in rows}
+    names |= {row.previous.hospital: row.previous.hospital_name for row in rows if row.previous}
+    hospitals = sorted({code for row in rows for code in row.hospitals}, key=lambda code: names.get(code, code))
+    found = [chip(_("Out of range only"), is_flagged=True)]
+    if len(hospitals) > 1 or wanted.hospital:
+        found += [chip(names.get(code, code), hospital=code) for code in hospitals]
+    return found
+
+
+# --- rows and panels --------------------------------------------------------------------------------------------------
+
+
+def _panels(rows: Sequence[ResultRow], pages: Pages, plain: PlainWords) -> list[ResultPanel]:
+    """Rows whose newest values were asked for together share a panel, where the first of them stands."""
+    of_panel: dict[tuple[str, str], list[ResultRow]] = {}
+    for row in rows:
+        of_panel.setdefault(_panel_of(row.newest), []).append(row)
+    panels: list[ResultPanel] = []
+    loose: list[ResultLine] = []
+    for (_hospital, name), members in of_panel.items():
+        made = [result_line(row, pages=pages, plain=plain) for row in members]
+        if not name or len(made) < 2:
+            loose += made
+            continue
+        if loose:
+            panels.append(ResultPanel(title="", lines=loose))
+            loose = []
+        title = str(members[0].newest.details.get("group", "")) or _("Tested together")
+        panels.append(ResultPanel(title=title, lines=made))
+    if loose:
+        panels.append(ResultPanel(title="", lines=loose))
+    return panels
+
+
+def _panel_of(record: RecordView) -> tuple[str, str]:
+    """The same panel asked for twice is one, even where the second time a test of it was left out."""
+    if title := str(record.details.get("group", "")):
+        return record.hospital, fold(title)
+    if record.group is not None:
+        return record.hospital, str(record.group)
+    return record.id, ""
+
+
+def result_line(row: ResultRow, *, pages: Pages, plain: PlainWords) -> ResultLine:
+    record, before = row.newest, row.previous
+    return ResultLine(
+        line=line(record, pages=pages, plain=plain),
+        trend_url=pages.trend(record.id),
+        range=bare_range(record),
+        hospital=record.hospital_name,
+        before=_before(before, row, plain) if before else "",
+        n_words=ngettext("%(n)d entry", "%(n)d entries", row.n_records) % {"n": row.n_records},
+        curve=_small_curve(row),
+    )
+
+
+def _before(before: RecordView, row: ResultRow, plain: PlainWords) -> str:
+    known = plain.get(str(before.details.get("answer", "")))
+    said = known.words if known else joined(before)
+    place = f", {before.hospital_name}" if before.hospital != row.newest.hospital else ""
+    return f"{said[:60]} · {short_day(before.date)}{place}"
+
+
+def _small_curve(row: ResultRow) -> SafeString:
+    numbers = row.numbers
+    if len(numbers) < 2:
+        return SafeString("")
+    told = ", ".join(figure(number) for number in numbers)
+    return charts.small_curve(
+        numbers=numbers,
+        low=row.newest.low,
+        high=row.newest.high,
+        is_out=row.is_flagged,
+        words=_("Last values, the newest at the end: %(values)s") % {"values": told},
+    )

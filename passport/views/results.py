@@ -1,0 +1,83 @@
+"""The pages of tests: all of them, one row each, and one through the years. The same for the patient and a doctor."""
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from passport import access, history
+from passport.access import Action
+from passport.forms import TrendForm
+from passport.models import User
+from passport.views import curves, result_lines
+from passport.views.lines import Pages
+from passport.views.plain import explained_once, plain_words
+from passport.views.record import frame, freshness_words, open_page, refused
+from passport.views.session import logged_in
+
+
+@require_safe
+@logged_in
+def own_results(request: HttpRequest, account: User) -> HttpResponse:
+    return _results(request, account, patient_id=None)
+
+
+@require_safe
+@logged_in
+def patient_results(request: HttpRequest, account: User, patient_id: UUID) -> HttpResponse:
+    return _results(request, account, patient_id=patient_id)
+
+
+@require_safe
+@logged_in
+def own_trend(request: HttpRequest, account: User, key: str) -> HttpResponse:
+    return _trend(request, account, key=key, patient_id=None)
+
+
+@require_safe
+@logged_in
+def patient_trend(request: HttpRequest, account: User, patient_id: UUID, key: str) -> HttpResponse:
+    return _trend(request, account, key=key, patient_id=patient_id)
+
+
+def _results(request: HttpRequest, account: User, *, patient_id: UUID | None) -> HttpResponse:
+    now = timezone.now()
+    try:
+        opened = open_page(account, patient_id=patient_id, action=Action.RESULTS, now=now)
+    except access.NotAllowed:
+        return refused(request, account, patient_id=patient_id)
+    pages = Pages(patient_id=patient_id)
+    fresh = history.freshness(scope=opened.scope, now=now)
+    context = frame(opened, pages, tab="results", now=now) | freshness_words(fresh, now=now)
+    found = history.result_rows(scope=opened.scope)
+    plain = plain_words(record for row in found for record in (row.newest, row.previous) if record)
+    wanted = result_lines.Wanted.of(request.GET)
+    context["shown"] = result_lines.shown(found, wanted=wanted, pages=pages, plain=plain)
+    return render(request, "passport/results.html", context)
+
+
+def _trend(request: HttpRequest, account: User, *, key: str, patient_id: UUID | None) -> HttpResponse:
+    now = timezone.now()
+    try:
+        opened = open_page(account, patient_id=patient_id, action=Action.RESULTS, now=now)
+    except access.NotAllowed:
+        return refused(request, account, patient_id=patient_id)
+    pages = Pages(patient_id=patient_id)
+    context = frame(opened, pages, tab="results", now=now)
+    form = TrendForm(request.GET)
+    is_valid = form.is_valid()
+    days = form.cleaned_data if is_valid else {}
+    found = history.trend(scope=opened.scope, key=key, from_date=days.get("from"), to_date=days.get("to"))
+    if found is None:
+        return render(request, "passport/record_missing.html", context, status=404)
+    plain = plain_words([found.about, *found.records])
+    context |= {
+        "form": form,
+        "explained": explained_once(
+            [found.about, *(curve.records[0] for chart in found.charts for curve in chart.curves)], plain
+        ),
+        "trend": curves.trend_page(found, days=days, today=context["today"], pages=pages, plain=plain),
+    }
+    return render(request, "passport/trend.html", context, status=200 if is_valid else 400)
