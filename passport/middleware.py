@@ -18,16 +18,31 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
+#: Django's own middleware sets some of these, but not on what is answered before it is asked: a redirect to https, a
+#: static file, a host that is not ours.
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
 class SecurityHeaders:
-    """Strict CSP without exceptions, and `no-store` on everything that is not a static file."""
+    """Strict CSP without exceptions, and `no-store` on everything that is not a static file.
+
+    The outermost: what another middleware answers passes here too.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-        response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
         if not request.path.startswith("/static/"):
             # The back button after a log-out must not show somebody's record.
             response.headers.setdefault("Cache-Control", "no-store")

@@ -11,6 +11,9 @@ from passport import health
 urlpatterns: list[URLPattern | URLResolver] = [
     # One door for everyone: Django's own log-in page would let an admin in without the one-time code.
     path("admin/login/", RedirectView.as_view(pattern_name="home", query_string=True)),
+    # And one place for a new password, which ends the other logins and is written down.
+    path("admin/password_change/", RedirectView.as_view(pattern_name="account_password")),
+    path("admin/password_change/done/", RedirectView.as_view(pattern_name="account")),
     path("admin/", admin.site.urls),
     # Browsers ask for it everywhere. Lazy: the name with its hash is known only once the static files are collected.
     path("favicon.ico", RedirectView.as_view(url=lazy(static, str)("passport/favicon.svg"))),

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from passport import attempts, claiming, contacts, letters, passwords, standing
 from passport.account_forms import ClaimForm, ClaimPasswordForm, ForgottenForm, NewPasswordForm
@@ -110,7 +110,7 @@ def forgotten(request: HttpRequest) -> HttpResponse:
     return render(request, "passport/forgotten.html", context)
 
 
-@require_GET
+@require_safe
 def reset_link(request: HttpRequest, account_id: UUID, token: str) -> HttpResponse:
     """Out of the address at once: nothing that opens an account stays in a history or a referrer."""
     request.session.flush()

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_otp import login as otp_login
 from django_otp.models import Device
 
@@ -216,6 +216,6 @@ def log_out(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("logged_out" if account else "home"))
 
 
-@require_GET
+@require_safe
 def logged_out(request: HttpRequest) -> HttpResponse:
     return render(request, "passport/logged_out.html")
