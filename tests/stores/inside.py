@@ -7,6 +7,7 @@ Each prints one JSON value on standard output. The settings come from the enviro
     histories NATIONAL_ID …         everything that passport.history says of each
     frozen CODE NATIONAL_ID         reads this patient there and stops itself (SIGSTOP) right before it writes records
     down                            what a run says whose store does not answer
+    beat                            a tick, as if a worker were at work
     together                        every hospital read at the same moment, each by a thread of its own
 """
 
@@ -143,6 +144,15 @@ def down() -> Any:
     return {**run_of(run), "n_failed_links": Link.objects.filter(n_failures__gt=0).count()}
 
 
+def beat() -> Any:
+    from django.utils import timezone
+
+    from openmrs_sync import queue
+
+    queue.beat(now=timezone.now())
+    return True
+
+
 def together() -> Any:
     from django.db import connections
     from django.utils import timezone
@@ -170,5 +180,5 @@ def together() -> Any:
 
 if __name__ == "__main__":
     django.setup()
-    actions = {each.__name__: each for each in (sync, later, histories, frozen, down, together)}
+    actions = {each.__name__: each for each in (sync, later, histories, frozen, down, beat, together)}
     print(json.dumps(actions[sys.argv[1]](*sys.argv[2:])))
