@@ -21,6 +21,7 @@ from openmrs_sync.admin import (
     rules,
     runs,
     schedule,
+    unmatched,
     workbench,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "rules",
     "runs",
     "schedule",
+    "unmatched",
     "workbench",
 ]
 
