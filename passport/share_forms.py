@@ -84,3 +84,19 @@ class CardForm(MarkedForm):
 
     def ends_at(self, now: dt.datetime) -> dt.datetime:
         return now + dt.timedelta(days=TERMS[self.cleaned_data["term"]])
+
+
+class PrintForm(SensitiveTicks):
+    """What goes on paper. Stands in the address, so that the page can be had again."""
+
+    what = forms.ChoiceField(
+        label=_("Print"),
+        choices=[("summary", _("The summary")), ("history", _("The whole history"))],
+        required=False,
+        error_messages={"invalid_choice": CHOOSE},
+    )
+    field_order = ("what", "sensitive", "with_hidden")
+
+    def wish(self) -> Wish:
+        """Call only when the form is valid."""
+        return Wish(sensitive=frozenset(self.cleaned_data["sensitive"]), with_hidden=self.cleaned_data["with_hidden"])

@@ -131,6 +131,11 @@ def shares_of(patient: Patient) -> QuerySet[Share]:
     return Share.objects.filter(patient=patient).order_by("-created_at", "pk")
 
 
+def open_card(patient: Patient, *, now: dt.datetime) -> Share | None:
+    """The emergency card whose code is good now."""
+    return shares_of(patient).filter(is_open_q(now=now), kind=Share.Kind.CARD).first()
+
+
 def openings_of(patient: Patient) -> dict[UUID, list[ShareOpening]]:
     """The last tries at each share, newest first. One query."""
     found: dict[UUID, list[ShareOpening]] = {}

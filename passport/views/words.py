@@ -239,6 +239,8 @@ ACTIONS: Words = {
     "patients_merge_undone": gettext_lazy("took two passports apart again"),
     "patient_erased": gettext_lazy("deleted your passport"),
     "shares_read": gettext_lazy("opened your page of links"),
+    "record_printed": gettext_lazy("printed your record or made a PDF of it"),
+    "emergency_card_read": gettext_lazy("opened your emergency card"),
     "share_made": gettext_lazy("made a link to your summary"),
     "share_ended": gettext_lazy("ended a link to your summary"),
     "share_opened": gettext_lazy("opened your summary by a link that you gave out"),

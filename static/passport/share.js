@@ -232,6 +232,7 @@
     };
   }
 
+  document.getElementById("no-script").remove();
   window.addEventListener("hashchange", begin);
   // A page kept by the browser for the back button would still show the summary.
   window.addEventListener("pageshow", function (event) {
