@@ -78,6 +78,12 @@ class HistoryFilterForm(MarkedForm):
         required=False,
         error_messages={"invalid_choice": _("Choose one of the hospitals in the list.")},
     )
+    flagged = forms.ChoiceField(
+        label=_("Out of range"),
+        required=False,
+        choices=[("", _("Everything")), ("1", _("Out of range only"))],
+        error_messages={"invalid_choice": _("Choose one of the words in the list.")},
+    )
     status = forms.ChoiceField(
         label=_("Withdrawn entries"),
         required=False,
@@ -112,6 +118,7 @@ class HistoryFilterForm(MarkedForm):
             to_date=chosen["to"],
             q=chosen["q"],
             status=Status(chosen["status"] or Status.CURRENT),
+            is_flagged=bool(chosen["flagged"]),
         )
 
     def in_words(self, filters: Filters) -> Iterator[tuple[str, str]]:
@@ -126,6 +133,8 @@ class HistoryFilterForm(MarkedForm):
             yield "from", gettext("from %(day)s") % {"day": date_format(filters.from_date, "SHORT_DATE_FORMAT")}
         if filters.to_date:
             yield "to", gettext("to %(day)s") % {"day": date_format(filters.to_date, "SHORT_DATE_FORMAT")}
+        if filters.is_flagged:
+            yield "flagged", gettext("out of range only")
         if filters.status is Status.ALL:
             yield "status", gettext("with withdrawn entries")
         if filters.status is Status.WITHDRAWN:

@@ -11,11 +11,13 @@ subquery, no queryset inside `__in`. Each function makes the same number of quer
     records   the list, and one record        visits   the history by visit
     summary   the overview                    standing what holds now, as far as anyone says
     fresh     how far each hospital can be trusted
+    chips     how many entries each filter would leave
     results   tests and measurements, one row each    trends  one of them through the years
     medicines what is taken, was taken, and what nobody can say
     looks     who looked                      words, cursors   searching, paging
 """
 
+from passport.history.chips import Facets, facets
 from passport.history.filters import parse_filters
 from passport.history.fresh import freshness
 from passport.history.looks import all_looks, looks_page
@@ -64,6 +66,7 @@ __all__ = [
     "CategoryGroup",
     "Curve",
     "Entry",
+    "Facets",
     "Filters",
     "Freshness",
     "FreshnessState",
@@ -86,6 +89,7 @@ __all__ = [
     "VisitsPage",
     "all_looks",
     "all_medicines",
+    "facets",
     "freshness",
     "looks_page",
     "match_rules",

@@ -10,15 +10,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 from passport.access.scope import Scope, Visible, visible
-from passport.history.shapes import RecordView, Status
+from passport.history.shapes import IN_ORDER, RecordView, Status
 from passport.history.shown import by_keys, views_of
 from passport.history.words import fold
 from passport.models import SourceConcept
 from passport.models.record import Category
 
 MEASURED = (Category.TEST, Category.VITAL)
-#: Flags that nobody need look at; None is "not known".
-IN_ORDER = (None, "", "normal")
 #: Numbers of one small curve.
 CURVE = 12
 #: Concepts asked for at once: below what every store takes as one list.

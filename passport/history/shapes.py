@@ -19,6 +19,10 @@ LONGEST_SEARCH = 200
 KEYS_AT_ONCE = 10_000
 
 
+#: Flags that nobody need look at; None is "not known".
+IN_ORDER = (None, "", "normal")
+
+
 class BadCursor(ValueError):
     """A cursor that we did not make. Begin again without one."""
 
@@ -50,6 +54,7 @@ class Filters:
     to_date: dt.date | None = None
     q: str = ""  # each of these words is in the concept or the value; case and accents do not matter
     status: Status = Status.CURRENT
+    is_flagged: bool = False  # only what somebody or something called out of the ordinary
 
     @property
     def is_empty(self) -> bool:

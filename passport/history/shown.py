@@ -19,6 +19,8 @@ def filtered(seen: Visible, filters: Filters) -> QuerySet[Record]:
         found = found.filter(status=filters.status)
     if filters.category:
         found = found.filter(category=filters.category)
+    if filters.is_flagged:
+        found = found.filter(flag__isnull=False).exclude(flag__in=["", "normal"])
     if filters.from_date or filters.to_date:
         found = found.filter(at_local__isnull=False)
     if filters.from_date:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from passport.access.scope import Scope, Visible, visible
 from passport.history.cursors import VISIT_KEY, cursor_at, position_of
 from passport.history.shapes import (
+    IN_ORDER,
     LONGEST_PAGE,
     RECORDS_OF_A_VISITS_PAGE,
     VISITS,
@@ -74,6 +75,7 @@ class _Row(NamedTuple):
     order_at: int
     at_local: str | None
     category: str
+    flag: str | None
     status: str
     table: str
     visit_id: int | None
@@ -212,6 +214,7 @@ def _fitting_rows(rows: Sequence[_Row], filters: Filters) -> list[_Row]:
         row.key
         for row in rows
         if (not filters.category or row.category == filters.category)
+        and (not filters.is_flagged or row.flag not in IN_ORDER)
         and (not (first or last) or row.at_local is not None)
         and (not first or (row.at_local or "") >= first)
         and (not last or (row.at_local or "") <= last)

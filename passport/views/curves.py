@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 
 from passport import charts
 from passport.history import Curve, RecordView, Trend, TrendChart
-from passport.history.results import IN_ORDER
+from passport.history.shapes import IN_ORDER
 from passport.templatetags.pages import figure, short_day
 from passport.views import words
 from passport.views.lines import Line, Pages, bare_range, line, said

@@ -20,6 +20,7 @@ from passport.history import Filters, Freshness, Overview, RecordView, VisitView
 from passport.models import User
 from passport.models.record import Category
 from passport.views import lines, permission_words, words
+from passport.views.choices import choices
 from passport.views.lines import Pages
 from passport.views.plain import PlainWords, explained, plain_words
 from passport.views.session import account_of, logged_in
@@ -168,7 +169,7 @@ def _history(request: HttpRequest, account: User, *, patient_id: UUID | None) ->
 
 def _visits(request: HttpRequest, scope: Scope, form: HistoryFilterForm, *, pages: Pages) -> dict[str, Any]:
     """The visits of this page of the history, or the sentence that says why there are none."""
-    nothing = {"cards": [], "older": "", "newest": "", "chips": [], "is_filtered": True, "problem": ""}
+    nothing = {"cards": [], "older": "", "newest": "", "chips": [], "choices": [], "is_filtered": True, "problem": ""}
     if not form.is_valid():
         return nothing | {"problem": _("One of the filters cannot be read, so nothing is listed. Correct it below.")}
     filters = form.filters()
@@ -183,6 +184,7 @@ def _visits(request: HttpRequest, scope: Scope, form: HistoryFilterForm, *, page
         "older": f"{pages.history}?{urlencode(query | {'cursor': page.next})}" if page.next else "",
         "newest": f"{pages.history}?{urlencode(query)}" if cursor else "",
         "chips": _chips(form, query, filters, pages=pages),
+        "choices": choices(history.facets(scope=scope, filters=filters), filters=filters, query=query, pages=pages),
         "is_filtered": not filters.is_empty,
         "problem": "",
     }
