@@ -339,6 +339,18 @@ def test_one_connection_stays_open_and_is_closed_when_the_hospital_is_paused(
     steps.until(lambda: n_connections(mariadb) == 1)
 
 
+def test_what_moved_while_a_hospital_was_paused_is_queued_when_it_is_live_again(kigali: Site, steps: Steps) -> None:
+    person = kigali.add_holder("1199080000000001")
+    steps.until(steps.has_seen)
+    Hospital.objects.update(state=HospitalState.PAUSED)
+    steps.until(lambda: not steps._eyes)
+    kigali.pretend.add_obs(person, "pulse", 70.0)
+    steps.step()
+    assert queued() == []
+    Hospital.objects.update(state=HospitalState.LIVE)
+    assert steps.until(queued) == [("kigali", "watch")]
+
+
 def test_a_connection_that_the_server_closed_is_opened_again_and_nothing_is_missed(
     mariadb: MariaDBServer, kigali: Site, steps: Steps
 ) -> None:
