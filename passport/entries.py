@@ -153,8 +153,8 @@ def touch_family(family: str, *, now: dt.datetime) -> None:
 
 
 def is_family_open(family: Any) -> bool:
-    """False when the login that this token descends from was ended."""
-    return not Entry.objects.filter(kind=Entry.Kind.API, key=str(family), ended_at__isnull=False).exists()
+    """Whether the login that this token descends from is on the list of logins, and nobody ended it."""
+    return Entry.objects.filter(kind=Entry.Kind.API, key=str(family), ended_at__isnull=True).exists()
 
 
 def _close(entries: QuerySet[Entry], *, by: str, now: dt.datetime) -> int:
