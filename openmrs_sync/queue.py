@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -25,6 +26,7 @@ TICK = "openmrs_sync.tasks.tick"
 SYNC_ONE = "openmrs_sync.tasks.sync_one"
 INSPECT_ONE = "openmrs_sync.tasks.inspect_one"
 PUBLISH_AUDIT_HEAD = "openmrs_sync.tasks.publish_audit_head"
+MAKE_DOWNLOAD = "openmrs_sync.tasks.make_download"
 TELL_ALERTS = "openmrs_sync.tasks.tell_alerts"
 TELL_EMERGENCIES = "openmrs_sync.tasks.tell_emergencies"
 TICK_PERIOD = timedelta(minutes=1)
@@ -106,6 +108,18 @@ def send_inspection(inspection: Inspection) -> None:
 
     def send() -> None:
         async_task(INSPECT_ONE, str(inspection.pk), task_name=f"inspect {inspection.pk}", group="inspect")
+
+    if _is_in_database():
+        send()
+    else:
+        transaction.on_commit(send)
+
+
+def send_download(*, download_id: UUID) -> None:
+    """Queue the making of a patient's copy of everything."""
+
+    def send() -> None:
+        async_task(MAKE_DOWNLOAD, str(download_id), task_name=f"download {download_id}", group="download")
 
     if _is_in_database():
         send()

@@ -1,5 +1,5 @@
 """What the queue runs. The dotted paths `openmrs_sync.tasks.tick`, `.sync_one`, `.inspect_one`,
-`.publish_audit_head`, `.tell_alerts` and `.tell_emergencies` are frozen: rows in queues hold them.
+`.make_download`, `.publish_audit_head`, `.tell_alerts` and `.tell_emergencies` are frozen: rows in queues hold them.
 
 Tasks take ids and return counts: arguments, results and tracebacks are kept in a table.
 """
@@ -19,6 +19,8 @@ from openmrs_sync.models import Inspection, SyncRun
 from passport import audit_heads
 from passport.access import emergencies
 from passport.logs import where
+from passport.sharing import downloads, package
+from passport.views import printing
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,9 @@ def tick() -> dict[str, int]:
     n_interrupted = runs.end_dead_runs(now=now)
     for inspection in inspections.revive(now=now):
         queue.send_inspection(inspection)
+    for download_id in downloads.revive(now=now):
+        queue.send_download(download_id=download_id)
+    downloads.clean(now=now)
     due = control.due_hospitals(now=now)
     queued = queue.enqueue(hospitals=due, trigger=SyncRun.Trigger.SCHEDULE, now=now)
     if queue.is_time_to_prune(now=now):
@@ -119,6 +124,24 @@ def sync_one(hospital_id: str, run_id: str) -> dict[str, int]:
         return {}
     runs.record_run(run=run, actor=None, now=timezone.now())
     return {name: getattr(run, name) for name in runs.COUNTS}
+
+
+def make_download(download_id: str) -> dict[str, int]:
+    """Make a patient's copy of everything. Delivered twice it does nothing the second time."""
+    download = downloads.take(download_id=UUID(download_id), now=timezone.now())
+    if download is None:
+        return {}
+
+    def note(n_done: int, n_all: int) -> None:
+        downloads.live_on(download=download, n_done=n_done, n_all=n_all, now=timezone.now())
+
+    try:
+        package.make(download=download, paper_html=printing.paper_html, note=note, now=timezone.now())
+    except Exception as error:  # noqa: BLE001 - the entry point: whatever it was, it must not stay "running"
+        log.error("make_download failed: %s, download %s", where(error), download.pk)  # noqa: TRY400 - no texts
+        downloads.fail(download=download, now=timezone.now())
+        return {}
+    return {"n_made": int(downloads.done(download=download, now=timezone.now()))}
 
 
 #: kind → what does one part of it

@@ -11,6 +11,7 @@ from django.urls import URLPattern, path, register_converter
 from passport.views import (
     account,
     claim,
+    downloads,
     emergency,
     hidden,
     language,
@@ -96,6 +97,9 @@ urlpatterns = [
     *_both("share/<uuid:share_id>", shares.share_made, "share_made"),
     *_both("share/<uuid:share_id>/end", shares.end_share, "end_share"),
     *_both("print", printing.print_record, "print_record"),
+    *_both("download", downloads.download, "download"),
+    *_both("download/<uuid:download_id>", downloads.download_file, "download_file"),
+    *_both("download/changed", downloads.download_version, "download_version"),
     *_both("emergency-card", printing.emergency_card, "emergency_card"),
     *_both("s/<share_token:token>", shares.shared_page, "shared_page"),
     *_both("s/<share_token:token>/manifest", shares.shared_manifest, "shared_manifest"),

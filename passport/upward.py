@@ -38,6 +38,11 @@ def metrics(*, now: dt.datetime) -> bytes:
     return cast(bytes, import_string("openmrs_sync.metrics.exposition")(now=now))
 
 
+def send_download(*, download_id: UUID) -> None:
+    """Queue the making of a copy; in the caller's transaction, where the queue is in our database."""
+    import_string("openmrs_sync.queue.send_download")(download_id=download_id)
+
+
 def forget_links(*, link_ids: Sequence[UUID]) -> int:
     """Delete these links with all that was read for them, also against a sync that is under way. How many records."""
     return cast(int, import_string("openmrs_sync.janitor.forget")(link_ids=link_ids))

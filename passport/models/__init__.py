@@ -9,7 +9,7 @@ logins     Entry (one login), Attempts (failures counted), ContactChange
 standing   Consent, Merge, OneTimeCode: what was agreed, joined, handed out at the desk
 concepts   SourceConcept: the codes that a hospital maps a concept to
 glossary   GlossaryTerm: plain words for a concept
-shares     Share (a link that a patient gives out), ShareOpening
+shares     Share (a link that a patient gives out), ShareOpening; Download
 audit      AuditEvent, AuditHead: the hash chain
 """
 
@@ -22,7 +22,7 @@ from passport.models.links import Link, LinkDecision
 from passport.models.logins import Attempts, ContactChange, Entry
 from passport.models.patients import Patient, PatientIdentifier, PlaceholderNumber
 from passport.models.record import UNDATED, Record, record_key
-from passport.models.shares import Share, ShareOpening
+from passport.models.shares import Download, Share, ShareOpening
 from passport.models.standing import Consent, Merge, OneTimeCode
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Consent",
     "ContactChange",
     "Doctor",
+    "Download",
     "EmergencyAccess",
     "Entry",
     "GlossaryTerm",

@@ -69,3 +69,40 @@ class ShareOpening(models.Model):
 
     def __str__(self) -> str:
         return f"Opening {self.id}"
+
+
+class Download(models.Model):
+    """A copy of everything for the patient, made by a worker in the background: asked for, made, fetched, deleted.
+
+    The file lies in `passport.sharing.downloads.folder()`, under this id; without it the row is only history.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "queued"
+        RUNNING = "running", "being made"
+        DONE = "done", "ready"
+        FAILED = "failed", "failed"
+        GONE = "gone", "deleted"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="downloads")
+    language = models.CharField(max_length=10, blank=True)
+    sensitive = models.JSONField(default=list, help_text="Sensitive sets that are in the PDF too.")
+    with_hidden = models.BooleanField(default=False, help_text="The PDF also has what the patient keeps from doctors.")
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    n_done = models.PositiveIntegerField(default=0)
+    n_all = models.PositiveIntegerField(default=0)
+    n_tries = models.PositiveSmallIntegerField(default=0)
+    asked_at = models.DateTimeField()
+    alive_at = models.DateTimeField()
+    made_at = models.DateTimeField(null=True)
+    fetched_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["patient", "-asked_at"], name="passport_download_patient"),
+            models.Index(fields=["status", "alive_at"], name="passport_download_status"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Download {self.id}"

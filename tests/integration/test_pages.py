@@ -141,6 +141,9 @@ EXPECTED = {
     "share": (200, 200, 403, 403, 403),
     "share_made": (302, 302, 403, 403, 403),
     "end_share": (405, 405, 405, 405, 405),
+    "download": (200, 200, 403, 403, 403),
+    "download_file": (302, 302, 403, 403, 403),
+    "download_version": (200, 200, 403, 403, 403),
     "print_record": (200, 200, 403, 403, 403),
     "emergency_card": (200, 200, 403, 403, 403),
     "shared_page": (200, 200, 200, 200, 200),
@@ -165,7 +168,7 @@ OPEN_TO_ALL = {"home", "logged_out", "claim", "forgotten", "shared_page"}
 OF_NOBODYS_ID = {
     *("end_grant", "choose_sensitive", "end_proxy", "emergency_seen", "show_again"),
     *("emergency_opened", "emergency_record"),
-    *("share_made", "end_share"),
+    *("share_made", "end_share", "download_file"),
 }
 
 
