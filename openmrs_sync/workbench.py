@@ -51,6 +51,8 @@ CLASSES = {
     "pharmacologic drug class": Category.MEDICATION,
     "allergen": Category.ALLERGY,
 }
+#: With one of these a name says something of a diagnosis or a test, and is none.
+QUALIFIERS = frozenset({"certainty", "order", "date", "time", "status", "note", "rank"})
 #: Whole words of a name → category; the first that fits, so the narrower ones stand first.
 WORDS: tuple[tuple[Category, frozenset[str]], ...] = (
     (Category.ALLERGY, frozenset({"allergy", "allergies", "allergic", "allergie"})),
@@ -78,11 +80,15 @@ def suggest(concept: Mapping[str, Any]) -> Suggestion | None:
     for source, code in concept["mappings"]:
         if source == "CIEL" and code in VITAL_CODES:
             return Suggestion(category=Category.VITAL, reason=f"mapped to CIEL {code}, {VITAL_CODES[code]}")
-    if found := CLASSES.get(concept["class"].lower()):
+    found = CLASSES.get(concept["class"].lower())
+    # a number is measured, not found: CIEL has both under one class
+    if found and not (found == Category.CONDITION and concept["unit"]):
         return Suggestion(category=found, reason=f"its class is {concept['class']}")
     if concept["unit"]:
         return Suggestion(category=Category.TEST, reason=f"it has numbers in {concept['unit']}")
     said = set(re.findall(r"[\w-]+", concept["name"].lower()))
+    if said & QUALIFIERS:
+        return None
     for category, words in WORDS:
         if hit := sorted(said & words):
             return Suggestion(category=category, reason=f"“{hit[0]}” in its name")

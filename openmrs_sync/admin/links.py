@@ -1,6 +1,7 @@
 """Links in the admin: who is which patient, and what a human decides."""
 
 from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
@@ -13,9 +14,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from hospitals.admin import ReadOnly
-from openmrs_sync import links, words
+from hospitals.errors import SourceError
+from openmrs_sync import comparison, links, words
 from openmrs_sync.admin.page import STYLES, actor_of
+from openmrs_sync.errors import SyncError
 from passport.admin_site import moment, short_id
+from passport.audit import record_event
 from passport.models import Link, LinkDecision, Patient
 from passport.models.links import LinkState
 
@@ -129,6 +133,8 @@ class LinkAdmin(ReadOnly, _LinkAdmin):
         context = dict(extra_context or {})
         if link is not None:
             context |= self._panel(link, DecisionForm(link=link))
+            if "compare" in request.GET:
+                context |= self._compared(request, link)
         return super().change_view(request, object_id, form_url, context)
 
     def decide_view(self, request: HttpRequest, link_id: str) -> HttpResponse:
@@ -173,6 +179,25 @@ class LinkAdmin(ReadOnly, _LinkAdmin):
             "decisions": self._decisions(link),
             "candidates": form.candidates,
         }
+
+    def _compared(self, request: HttpRequest, link: Link) -> dict[str, Any]:
+        """Both sides, read from the hospital now, and the audit row that says who looked."""
+        wanted = dict.fromkeys([str(link.patient_id), *map(str, link.candidates)])
+        patients = Patient.objects.in_bulk(list(wanted))
+        try:
+            lines = comparison.compare(link=link, patients=list(patients.values()))
+        except (SourceError, SyncError) as error:
+            return {"compare_problem": str(error)}
+        if not lines:
+            return {"compare_problem": "The hospital no longer has this person."}
+        record_event(
+            action="match_compared",
+            actor=actor_of(request),
+            now=timezone.now(),
+            hospital_id=link.hospital_id,
+            details={"link": str(link.pk)},
+        )
+        return {"compared": [(patient_facts(patients[UUID(pk)]), found) for pk, found in lines.items()]}
 
     def _decisions(self, link: Link) -> QuerySet[LinkDecision]:
         same_person = LinkDecision.objects.filter(hospital=link.hospital, person_uuid=link.person_uuid)

@@ -126,7 +126,8 @@ def entry(**fields: Any) -> dict[str, Any]:
     "fields,category,reason",
     [
         ({"mappings": [["CIEL", "5089"]], "class": "Finding"}, "vital", "CIEL 5089"),
-        ({"class": "Symptom/Finding", "unit": "mg"}, "condition", "class is Symptom/Finding"),
+        ({"class": "Symptom/Finding", "name": "Serum"}, "condition", "class is Symptom/Finding"),
+        ({"class": "Finding", "unit": "cm"}, "test", "numbers in cm"),
         ({"unit": "g/dL", "name": "Pain score"}, "test", "numbers in g/dL"),
         ({"name": "Known ALLERGY to penicillin"}, "allergy", "“allergy” in its name"),
         ({"name": "Serum potassium"}, "test", "“serum” in its name"),
@@ -139,7 +140,7 @@ def test_a_suggestion_says_its_reason(fields: dict[str, Any], category: str, rea
     assert reason in found.reason
 
 
-@pytest.mark.parametrize("name", ["Smoker", "Testament", "Counted", "Return visit date"])
+@pytest.mark.parametrize("name", ["Smoker", "Testament", "Counted", "Diagnosis certainty"])
 def test_where_nothing_tells_nothing_is_suggested(name: str) -> None:
     """A word counts as a whole: a testament is no test."""
     assert workbench.suggest(entry(name=name)) is None
