@@ -43,7 +43,7 @@ def signs_of(site: Site) -> lookout.Signs:
 
 
 @pytest.fixture(params=["kigali", "huye"])
-def site(request: pytest.FixtureRequest) -> Site:
+def site(request: pytest.FixtureRequest, db: None) -> Site:  # what is asked for by name comes too late for `db`
     return request.getfixturevalue(request.param)
 
 
