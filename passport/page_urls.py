@@ -11,6 +11,7 @@ from django.urls import URLPattern, path, register_converter
 from passport.views import (
     account,
     claim,
+    consultation,
     downloads,
     emergency,
     hidden,
@@ -115,6 +116,13 @@ urlpatterns = [
     *_both("patients/<uuid:patient_id>/results", results.patient_results, "patient_results"),
     *_both("patients/<uuid:patient_id>/results/<str:key>", results.patient_trend, "patient_trend"),
     *_both("patients/<uuid:patient_id>/medicines", medicines.patient_medicines, "patient_medicines"),
+    *_both("patients/<uuid:patient_id>/consultation", consultation.consultation, "patient_consultation"),
+    *_both("patients/<uuid:patient_id>/consultation/ask", consultation.ask_hospitals, "patient_ask_hospitals"),
+    *_both(
+        "patients/<uuid:patient_id>/consultation/changed",
+        consultation.consultation_version,
+        "patient_consultation_version",
+    ),
     *_both("patients/<uuid:patient_id>/emergency", emergency.patient_emergency, "patient_emergency"),
     path("patients/<uuid:patient_id>/who-looked.<file_kind:kind>", looks.patient_looks_file, name="patient_looks_file"),
     *_both("patients/<uuid:patient_id>/changed", record.patient_version, "patient_version"),

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -53,12 +53,17 @@ def hospitals_to_ask(*, user: User, may_read: bool) -> list[Hospital]:
 
 
 def refresh_everywhere(
-    *, patient: Patient | None, hospitals: Iterable[Hospital], now: datetime, hidden: Container[UUID] = ()
+    *,
+    patient: Patient | None,
+    hospitals: Iterable[Hospital],
+    now: datetime,
+    hidden: Container[UUID] = (),
+    tell: Callable[[HospitalAnswer], None] | None = None,
 ) -> list[HospitalAnswer]:
     """Ask these hospitals side by side; who does not answer in time is `unreachable`.
 
     `patient` None: a number that nobody holds. `hidden`: hospitals that the patient keeps from the one who asks; they
-    answer as if they did not know the number.
+    answer as if they did not know the number. `tell` is called with each answer as it comes, by that hospital's thread.
     """
     until = time.monotonic() + ENGINE_SECONDS
     answers: dict[str, HospitalAnswer] = {}
@@ -70,6 +75,8 @@ def refresh_everywhere(
         except Exception:  # noqa: BLE001 - the thread's entry point; the engine has logged what it knows
             answers[hospital.code] = HospitalAnswer(hospital=hospital.code, status="failed")
         finally:
+            if tell:
+                tell(answers[hospital.code])
             connections.close_all()  # of this thread
 
     asked = list(hospitals)

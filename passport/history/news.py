@@ -72,9 +72,17 @@ def _news(seen: Visible, records: QuerySet[Record]) -> News:
         records.filter(part_of__isnull=True)
         .exclude(category=Category.VISIT)
         .order_by("-order_at", "-key")
-        .values_list("key", "table", "source_uuid")
+        .values_list("key", "table", "source_uuid", "category", "concept", "value")
     )
-    # A cloned database holds the same row twice.
-    keys = list({(table, uuid) if uuid else (table, key): key for key, table, uuid in reversed(rows)}.values())[::-1]
-    views = {view.id: view for view in views_of(by_keys(seen, keys[:NEWEST]), seen)}
-    return News(n_entries=len(keys), newest=[views[key] for key in keys[:NEWEST] if key in views])
+    entries: set[tuple[str, str]] = set()
+    newest: dict[tuple[str, str, str], str] = {}
+    for key, table, uuid, category, concept, value in rows:
+        # A cloned database holds the same row twice.
+        if (table, uuid or key) not in entries:
+            entries.add((table, uuid or key))
+            # Of one measurement the newest is enough; of diagnoses the answer is what differs.
+            is_measured = category in {Category.TEST, Category.VITAL}
+            newest.setdefault((category, concept, "" if is_measured else value), key)
+    keys = list(newest.values())[:NEWEST]
+    views = {view.id: view for view in views_of(by_keys(seen, keys), seen)}
+    return News(n_entries=len(entries), newest=[views[key] for key in keys if key in views])

@@ -1,7 +1,9 @@
 """Records as lines of a page: what stands where, in which words. Pure."""
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.urls import reverse
@@ -96,6 +98,9 @@ class Line:
     own_name: str = ""  # the hospital's, where the name is in plain words; of a medicine the plain words
     own_value: str = ""
     is_hidden: bool = False  # kept from doctors and carers; whoever reads this sees it all the same
+    is_new: bool = False  # came in, or changed, since the reader was here last
+    also_held_by: str = ""  # hospitals whose cloned database holds it too
+    earlier: "Sequence[Line]" = ()  # what stood here before, withdrawn
 
 
 def line(
@@ -301,20 +306,37 @@ class VisitCard:
     title: str
     sections: Sequence[Section]
     year: str  # the heading above it; empty when it is the same as that of the card before
+    also_held_by: str
+    withdrawn_url: str  # to the entries of this day that the hospital has taken back; empty when there are none
 
 
-def visit_cards(visits: Sequence[VisitView], *, pages: Pages, plain: PlainWords = NO_WORDS) -> list[VisitCard]:
+def visit_cards(
+    visits: Sequence[VisitView], *, pages: Pages, plain: PlainWords = NO_WORDS, since: dt.datetime | None = None
+) -> list[VisitCard]:
+    """`since`: when the reader was here last; what came in later is marked as new."""
     years = [each.date[:4] if each.date else _("Without a date") for each in visits]
     before = [None, *years[:-1]] if years else []
     return [
         VisitCard(
             visit=visit,
             title=visit.title or _("Entries outside a visit"),
-            sections=[_section(group, pages=pages, plain=plain) for group in sorted(visit.groups, key=_place)],
+            sections=[
+                _section(group, pages=pages, plain=plain, visit=visit, since=since)
+                for group in sorted(visit.groups, key=_place)
+            ],
             year=year if year != year_before else "",
+            also_held_by=words.names(visit.also_held_by),
+            withdrawn_url=_withdrawn_url(visit, pages=pages),
         )
         for visit, year, year_before in zip(visits, years, before, strict=True)
     ]
+
+
+def _withdrawn_url(visit: VisitView, *, pages: Pages) -> str:
+    if not visit.n_withdrawn:
+        return ""
+    day = {"from": visit.date, "to": visit.date} if visit.date else {}
+    return f"{pages.history}?{urlencode({'status': 'withdrawn', 'hospital': visit.hospital} | day)}"
 
 
 def _place(group: CategoryGroup) -> int:
@@ -322,9 +344,17 @@ def _place(group: CategoryGroup) -> int:
     return known.index(group.category) if group.category in known else len(known)
 
 
-def _section(group: CategoryGroup, *, pages: Pages, plain: PlainWords) -> Section:
+def _section(
+    group: CategoryGroup, *, pages: Pages, plain: PlainWords, visit: VisitView, since: dt.datetime | None
+) -> Section:
     def make(entry: Entry) -> Line:
-        return line(entry.record, pages=pages, qualifiers=entry.qualifiers, plain=plain)
+        return replace(
+            line(entry.record, pages=pages, qualifiers=entry.qualifiers, plain=plain),
+            is_new=since is not None and entry.record.received_at > since,
+            # What is said above the whole visit is not repeated.
+            also_held_by=words.names([name for name in entry.also_held_by if name not in visit.also_held_by]),
+            earlier=[line(each, pages=pages, plain=plain) for each in entry.earlier],
+        )
 
     panels = list(_panels(group.blocks, make=make))
     lines = [each for panel in panels for each in panel.lines]

@@ -14,15 +14,15 @@ from django.views.decorators.http import require_safe
 
 from passport import access, history
 from passport.access import Action, Basis, Opened, Scope, emergencies, proxies
-from passport.access.shapes import PROXIES
+from passport.access.shapes import DOCTORS, PROXIES
 from passport.forms import CATEGORY_NAMES, HistoryFilterForm
-from passport.history import Filters, Freshness, Overview, RecordView, VisitView
+from passport.history import Filters, Freshness, RecordView, VisitView
 from passport.models import User
 from passport.models.record import Category
-from passport.views import lines, permission_words, words
+from passport.views import chart, lines, permission_words, words
 from passport.views.choices import choices
 from passport.views.lines import Pages
-from passport.views.plain import PlainWords, explained, plain_words
+from passport.views.plain import explained, plain_words
 from passport.views.session import account_of, logged_in
 
 
@@ -98,6 +98,7 @@ def frame(opened: Opened, pages: Pages, *, tab: str, now: dt.datetime) -> dict[s
         "basis": opened.basis,
         "basis_words": words.BASES_TO_DOCTOR[opened.basis],
         "is_proxy": opened.basis in PROXIES,
+        "is_doctor": opened.basis in DOCTORS,
         "is_partial": opened.scope.is_partial,
         "emergency_until": words.time(opened.until) if opened.until else "",
         "pages": pages,
@@ -108,7 +109,11 @@ def frame(opened: Opened, pages: Pages, *, tab: str, now: dt.datetime) -> dict[s
 
 def freshness_words(found: Sequence[Freshness], *, now: dt.datetime) -> dict[str, Any]:
     all_words = [words.fresh_words(each, now=now) for each in found]
-    return {"freshness": all_words, "not_fresh": [each for each in all_words if not each.is_fresh]}
+    return {
+        "freshness": all_words,
+        "not_fresh": [each for each in all_words if not each.is_fresh],
+        "up_to_date": chart.up_to_date(found, now=now),
+    }
 
 
 def _overview(request: HttpRequest, account: User, *, patient_id: UUID | None) -> HttpResponse:
@@ -119,29 +124,15 @@ def _overview(request: HttpRequest, account: User, *, patient_id: UUID | None) -
         return refused(request, account, patient_id=patient_id)
     pages = Pages(patient_id=patient_id)
     found = history.overview(scope=opened.scope, now=now)
-    plain = plain_words(_records_of(found))
     context = frame(opened, pages, tab="overview", now=now) | freshness_words(found.freshness, now=now)
+    context |= chart.summary_words(found, pages=pages, plain=plain_words(chart.records_of(found)))
     context |= {
-        "allergies": [_dated(each, pages, plain) for each in found.allergies],
-        "conditions": lines.stated(found.conditions, pages=pages, plain=plain),
-        "medications": lines.stated(found.medications, pages=pages, plain=plain),
-        "results": [_dated(each, pages, plain) for each in found.latest_results],
-        "vitals": [lines.line(each, pages=pages, plain=plain) for each in lines.vitals_in_order(found.latest_vitals)],
+        "news": chart.own_news(opened, account, pages=pages, now=now),
         "may_hold_more": words.names(list(found.may_hold_more)),
         "unseen": _unseen(opened, now=now),
         "version": history.version(scope=opened.scope),
     }
     return render(request, "passport/overview.html", context)
-
-
-def _records_of(found: Overview) -> list[RecordView]:
-    stated = [*found.conditions, *found.medications]
-    qualifiers = [each for one in stated for each in one.qualifiers]
-    return [*found.allergies, *(one.record for one in stated), *qualifiers, *found.latest_results, *found.latest_vitals]
-
-
-def _dated(record: RecordView, pages: Pages, plain: PlainWords) -> lines.Line:
-    return lines.line(record, pages=pages, with_day=True, with_hospital=True, plain=plain)
 
 
 def _unseen(opened: Opened, *, now: dt.datetime) -> list[permission_words.EmergencyLine]:
@@ -163,11 +154,14 @@ def _history(request: HttpRequest, account: User, *, patient_id: UUID | None) ->
     form = HistoryFilterForm(request.GET, hospitals=hospitals)
     context = frame(opened, pages, tab="history", now=now) | freshness_words(fresh, now=now)
     context |= {"form": form, "version": history.version(scope=opened.scope)}
-    context |= _visits(request, opened.scope, form, pages=pages)
+    since = chart.since_last_here(opened, account, now=now)
+    context |= _visits(request, opened.scope, form, pages=pages, since=since)
     return render(request, "passport/history.html", context, status=400 if context["problem"] else 200)
 
 
-def _visits(request: HttpRequest, scope: Scope, form: HistoryFilterForm, *, pages: Pages) -> dict[str, Any]:
+def _visits(
+    request: HttpRequest, scope: Scope, form: HistoryFilterForm, *, pages: Pages, since: dt.datetime | None
+) -> dict[str, Any]:
     """The visits of this page of the history, or the sentence that says why there are none."""
     nothing = {"cards": [], "older": "", "newest": "", "chips": [], "choices": [], "is_filtered": True, "problem": ""}
     if not form.is_valid():
@@ -180,7 +174,8 @@ def _visits(request: HttpRequest, scope: Scope, form: HistoryFilterForm, *, page
     except history.BadCursor:
         return nothing | {"problem": _("The address of this page is damaged. Begin again with the newest entries.")}
     return {
-        "cards": lines.visit_cards(page.results, pages=pages, plain=plain_words(_inside(page.results))),
+        "cards": lines.visit_cards(page.results, pages=pages, plain=plain_words(_inside(page.results)), since=since),
+        "years": chart.year_links(page.years, here=_years_of(page.results), query=query, pages=pages),
         "older": f"{pages.history}?{urlencode(query | {'cursor': page.next})}" if page.next else "",
         "newest": f"{pages.history}?{urlencode(query)}" if cursor else "",
         "chips": _chips(form, query, filters, pages=pages),
@@ -192,7 +187,11 @@ def _visits(request: HttpRequest, scope: Scope, form: HistoryFilterForm, *, page
 
 def _inside(visits: Sequence[VisitView]) -> list[RecordView]:
     entries = [entry for visit in visits for group in visit.groups for block in group.blocks for entry in block.entries]
-    return [record for entry in entries for record in (entry.record, *entry.qualifiers)]
+    return [record for entry in entries for record in (entry.record, *entry.qualifiers, *entry.earlier)]
+
+
+def _years_of(visits: Sequence[VisitView]) -> list[str | None]:
+    return [visit.date[:4] if visit.date else None for visit in visits]
 
 
 def _chips(form: HistoryFilterForm, query: dict[str, str], filters: Filters, *, pages: Pages) -> list[tuple[str, str]]:

@@ -15,7 +15,8 @@
   function plan() {
     window.clearTimeout(timer);
     // After failures more and more seldom: a server in trouble is not helped by questions.
-    const wait = SECONDS * 1000 * Math.min(2 ** nFailures, 30);
+    const seconds = Number(part()?.dataset.seconds) || SECONDS;
+    const wait = seconds * 1000 * Math.min(2 ** nFailures, 30);
     if (!document.hidden) timer = window.setTimeout(look, wait);
   }
 

@@ -162,6 +162,9 @@ EXPECTED = {
     "patient_medicines": (200, 403, 200, 403, 403),
     "patient_version": (200, 403, 200, 403, 403),
     "patient_looks_file": (403, 403, 403, 403, 200),
+    "patient_consultation": (403, 403, 200, 403, 403),
+    "patient_consultation_version": (403, 403, 200, 403, 403),
+    "patient_ask_hospitals": (405, 405, 405, 405, 405),
 }
 OPEN_TO_ALL = {"home", "logged_out", "claim", "forgotten", "shared_page"}
 #: What their address names is nobody's here.
