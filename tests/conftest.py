@@ -5,7 +5,9 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import django
 import pytest
@@ -77,6 +79,23 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     settings = connections["default"].settings_dict
     if settings["ENGINE"] == "django.db.backends.sqlite3":
         settings["TEST"]["NAME"] = str(DATABASE_FILE)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sown_again() -> Iterator[None]:
+    """A test with transactions of its own empties every table; what a migration sowed is there again afterwards."""
+    from django.apps import apps
+    from django.db.models.signals import post_migrate
+
+    def sow(sender: Any, **_named: Any) -> None:
+        from passport.models import SensitiveConcept
+
+        if sender.label == "passport" and not SensitiveConcept.objects.exists():
+            import_module("passport.migrations.0010_sensitive_ciel_concepts").sow(apps, None)
+
+    post_migrate.connect(sow)
+    yield
+    post_migrate.disconnect(sow)
 
 
 @pytest.fixture(scope="session")

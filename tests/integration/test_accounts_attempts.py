@@ -52,9 +52,13 @@ def test_nobody_can_read_back_who_was_counted() -> None:
 
 def test_old_counts_are_cleaned_away() -> None:
     now = timezone.now()
-    attempts.take(three("old"), now=now - dt.timedelta(days=2))
-    attempts.take(three("new"), now=now)
-    assert attempts.clean(now=now) == 1
+    for subject in ("old", "young"):
+        limit = three(subject)[0]
+        ended = now - (dt.timedelta(days=2) if subject == "old" else dt.timedelta(hours=2))
+        Attempts.objects.create(key=limit.key, count=3, until=ended)
+    attempts.take(three("new"), now=now)  # whoever makes a row clears away
+    kept = {three(subject)[0].key for subject in ("young", "new")}
+    assert set(Attempts.objects.values_list("key", flat=True)) == kept
 
 
 @pytest.mark.parametrize(

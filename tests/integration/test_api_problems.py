@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.db import DatabaseError
 from django.test import Client
 from django.urls import get_resolver
+from django.utils import timezone
 
 from openmrs_sync.models import Heartbeat
 
@@ -124,7 +125,7 @@ def test_a_process_that_answers_is_alive(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/health/ready", "/health/ready/"])
 def test_it_is_ready_when_the_database_answers_and_a_tick_came(path: str) -> None:
-    Heartbeat.objects.create(name="tick", at=NOW)
+    Heartbeat.objects.create(name="tick", at=timezone.now())
     answer = Client().get(path)
     assert (answer.status_code, answer.json()["checks"]) == (200, {"database": "ok", "worker": "ok"})
 

@@ -63,11 +63,11 @@ def test_a_connection_is_cut_at_its_deadline_and_not_before() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         deadline = Deadline(ours.fileno())
-        with deadline.at(time.monotonic() + 600):
+        with deadline.at(time.monotonic() + 600, memory=2**40):
             theirs.send(b"x")
             assert ours.recv(1) == b"x"
         ours.settimeout(30)
-        with deadline.at(time.monotonic()):
+        with deadline.at(time.monotonic(), memory=2**40):
             assert ours.recv(1) == b"", "its end, although the other side says nothing"
 
 
@@ -76,7 +76,17 @@ def test_a_closed_deadline_leaves_the_connection_alone() -> None:
     with ours, theirs:
         deadline = Deadline(ours.fileno())
         deadline.close()
-        with deadline.at(time.monotonic()):
+        with deadline.at(time.monotonic(), memory=2**40):
             threading.Event().wait(3 * patience.LOOK_SECONDS)
             theirs.send(b"x")
             assert ours.recv(1) == b"x"
+
+
+def test_a_connection_is_cut_when_this_process_grows_too_much() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        deadline = Deadline(ours.fileno())
+        ours.settimeout(30)
+        with deadline.at(time.monotonic() + 600, memory=-1):
+            assert ours.recv(1) == b"", "its end, although there is time"
+        assert deadline.is_flooded
