@@ -6,6 +6,9 @@
     faults       what befalls a worker in the middle of a run
     stage        one hospital, one passport, every step, and the comparison of the two
     machine      the hypothesis state machine that puts the steps together
+    moments      what a run has read, held against its snapshot right after it
+    patterns     a few steps in a row that chance alone would bring too seldom
+    taken_out    rules of the engine, taken out one at a time: the machine must notice
     examples     histories that once ended wrong
 
 A history that fails is printed as a list of steps, shortest first, that can be pasted into `examples`.

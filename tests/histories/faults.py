@@ -4,6 +4,8 @@ kill       it is gone: nothing that it has not committed is there, and nothing o
 lose       the source's server drops the connection
 overtake   it sleeps past its lease, and another worker takes over and reads everything
 steps      the hospital edits, or somebody on our side decides, in between: (method of the stage, arguments) of each
+
+Chance seldom hits the few statements that matter, so they can be meant: before, in, after the first snapshot.
 """
 
 import threading
@@ -28,7 +30,13 @@ class Killed(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`side`: store or source; `n`: before which of its statements; `what`: a word from above, or steps."""
+    """`n`: before which statement; `what`: a word from above, or steps. `side`, whose statements:
+
+    store, source      all of the run
+    planned            the source's from where the first snapshot is to be opened
+    snapshot           the source's in the first snapshot
+    written            the store's after the first snapshot
+    """
 
     side: str
     n: int
@@ -41,13 +49,14 @@ class _Strike:
         self.left = fault.n
         self.is_pending = self.is_dead = self.is_striking = False
         self.depth = len(connection.savepoint_ids)
+        self.place = ""
 
     def before(self, side: str) -> None:
         if self.is_striking:
             return
         if self.is_dead:
             raise Killed
-        if side == self.fault.side:
+        if self.fault.side in (side, self.meant(side)):
             self.left -= 1
             self.is_pending = self.is_pending or self.left == 0
         if self.is_pending and self.may_strike():
@@ -56,6 +65,11 @@ class _Strike:
                 self.strike()
             finally:
                 self.is_striking = False
+
+    def meant(self, side: str) -> str:
+        if self.place == "written":
+            return "written" if side == "store" else ""
+        return self.place if side == "source" else ""
 
     def may_strike(self) -> bool:
         """Others cannot write to our store while a transaction of ours is open, and not from another thread."""
@@ -95,7 +109,19 @@ def striking(stage: "Stage", fault: Fault | None) -> Iterator[None]:
     if fault is None:
         yield
         return
-    strike, fetch = _Strike(stage, fault), Source.fetch
+    strike, fetch, snapshot = _Strike(stage, fault), Source.fetch, Source.snapshot
+
+    @contextmanager
+    def noted(source: Source) -> Iterator[None]:
+        is_first = not strike.is_striking and not strike.place
+        if is_first:
+            strike.place = "planned"
+        with snapshot(source):
+            if is_first:
+                strike.place = "snapshot"
+            yield
+        if is_first:
+            strike.place = "written"
 
     def at_source(source: Source, sql: str, params: Any = ()) -> Any:
         strike.before("source")
@@ -109,5 +135,6 @@ def striking(stage: "Stage", fault: Fault | None) -> Iterator[None]:
 
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(Source, "fetch", at_source))
+        stack.enter_context(mock.patch.object(Source, "snapshot", noted))
         stack.enter_context(connection.execute_wrapper(at_store))
         yield

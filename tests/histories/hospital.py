@@ -15,7 +15,11 @@ Verb = Callable[[PretendHospital, int, int, int], None]
 VERBS: dict[str, Verb] = {}
 
 #: National IDs that somebody may carry, as hospitals type them; the first is the bystander's and stays theirs.
-NUMBERS = ("1199080012345678", "1198570087654321", "1197770011223344", "1196680099887766", "1200180055555555")
+NUMBERS = (
+    *("1199080012345678", "1198570087654321", "1197770011223344", "1196680099887766", "1200180055555555"),
+    *("1199570012121212", "1198880034343434", "1197180056565656", "1200270078787878", "1196480090909090"),
+    "1199970011112222",
+)
 NUMERIC = ("weight", "temperature", "pulse", "gravida", "haemoglobin")
 CODED = (("malaria rdt", "positive"), ("symptom", "fever"), ("blood group", "group O+"), ("smoker", "true"))
 DISEASES = ("malaria", "diabetes", "pneumonia", "something not coded")
@@ -28,6 +32,13 @@ DAY = dt.datetime(2024, 3, 30, 22, 30)
 SILENT = {
     *("edit_obs_in_place", "date_obs_in_place", "regroup_obs", "purge_only_the_group", "void_order", "unvoid_order"),
     *("fulfil_order", "change_drug_order", "change_reactions", "rename_concept", "rename_drug"),
+}
+
+#: What changes who somebody is, or whose a row is.
+WHO = {
+    *("add_identifier", "correct_identifier", "void_identifier", "unvoid_identifier", "move_identifier"),
+    *("correct_sex", "correct_birth_date", "void_patient", "purge_patient", "merge_patients", "void_only_the_person"),
+    *("give_obs_to_another", "move_encounter", "move_visit", "give_condition_to_another"),
 }
 
 #: The person whom no verb touches: so that the hospital never is as good as empty.

@@ -1,32 +1,35 @@
 """The state machine: random steps at the hospital and on our side, and after each of them what must hold.
 
-A failing history is printed as the calls that make it, shortest first; paste it into `examples`.
+A failing history is printed as the calls that make it, shortest first; paste it into `examples`. Hypothesis takes each
+rule as often as any other, so a rule's weight is in what it does: many cheap edits at once, or one costly look.
 """
 
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from tests.histories import patterns
 from tests.histories.faults import Fault
-from tests.histories.hospital import VERBS
+from tests.histories.hospital import SILENT, VERBS, WHO
 from tests.histories.stage import MINUTE, Place, Stage
 
 #: It costs as much as thirty of the others.
-STEPS_BETWEEN = 12
+STEPS_BETWEEN = 25
 
-small = st.integers(0, 7)
+small = st.integers(0, 15)
 sessions = st.sampled_from([0, 0, 0, 0, 1, 2])
 verbs = st.sampled_from(sorted(VERBS))
 #: A run has some eighty statements on each side.
 moments = st.integers(1, 90)
-kinds = st.sampled_from(["sync", "due", "tick", "full", "patient"])
+kinds = st.sampled_from(["sync", "due", "tick", "tick", "full", "patient"])
+#: (what, pick, other, n)
+an_edit = st.tuples(verbs, small, small, small)
+a_silent_edit = st.tuples(st.sampled_from(sorted(SILENT)), small, small, small)
+a_change_of_who = st.tuples(st.sampled_from(sorted(WHO)), small, small, small)
 
-edits = st.tuples(st.just("edit"), st.tuples(st.just(0), verbs, small, small, small))
-steps = st.one_of(
-    edits,
-    edits,
+our_steps = st.one_of(
     st.tuples(st.just("decide"), st.tuples(small, small, st.booleans())),
     st.tuples(st.just("undo"), st.tuples(small)),
     st.tuples(st.just("add_number"), st.tuples(small, small)),
@@ -34,8 +37,12 @@ steps = st.one_of(
     st.tuples(st.just("configure"), st.tuples(st.sampled_from(["zone", "rule"]), small, small)),
     st.tuples(st.just("commit"), st.tuples(st.sampled_from([1, 2]))),
 )
+some_steps = st.lists(our_steps, min_size=1, max_size=3)
 
-some_steps = st.lists(steps, min_size=1, max_size=3)
+
+def at_once(edits: list[patterns.Edit]) -> list[tuple[str, tuple[Any, ...]]]:
+    """Edits as steps of the stage."""
+    return [("edit", (0, *edit)) for edit in edits]
 
 
 class Histories(RuleBasedStateMachine):
@@ -51,25 +58,25 @@ class Histories(RuleBasedStateMachine):
         self.stage = Stage(self.place)
         self.stage.open()
 
-    def _do(self, step: Callable[[], Any]) -> None:
+    def _do(self, step: Callable[[], Any], *, n_steps: int = 1) -> None:
         try:
             step()
         except BaseException:
             self.is_over = True
             raise
-        type(self).n_steps += 1
-        self.n_since_settled += 1
-        self.n_since_looked += 1
+        type(self).n_steps += n_steps
+        self.n_since_settled += n_steps
+        self.n_since_looked += n_steps
         self.stage.pass_time(MINUTE)
 
-    def _see(self, step: Callable[[], Any]) -> None:
+    def _see(self, step: Callable[[], Any], *, n_steps: int = 1) -> None:
         """A step that may change what is seen."""
 
         def and_look() -> None:
             step()
             self.stage.check_visible()
 
-        self._do(and_look)
+        self._do(and_look, n_steps=n_steps)
 
     def teardown(self) -> None:
         try:
@@ -78,24 +85,32 @@ class Histories(RuleBasedStateMachine):
         finally:
             self.stage.close()
 
+    @initialize(is_crowded=st.sampled_from([True, True, False]))
+    def begin(self, is_crowded: bool) -> None:
+        """With many persons each has few changes: nobody is read again only because of another one."""
+        if is_crowded:
+            self._see(self.stage.fill)
+            self._see(lambda: self.stage.run("sync"))
+
     # -------------------------------------------------------------------------------- the hospital
 
     @rule(session=sessions, what=verbs, pick=small, other=small, n=small)
     def edit(self, session: int, what: str, pick: int, other: int, n: int) -> None:
         self._do(lambda: self.stage.edit(session, what, pick, other, n))
 
-    @rule(session=sessions, what=verbs, pick=small, other=small, n=small)
-    def edit_too(self, session: int, what: str, pick: int, other: int, n: int) -> None:
-        """The same: so that half of all steps are edits."""
-        self._do(lambda: self.stage.edit(session, what, pick, other, n))
+    @rule(session=sessions, some=st.lists(an_edit, min_size=2, max_size=12))
+    def edits(self, session: int, some: list[patterns.Edit]) -> None:
+        for edit in some:
+            self._do(lambda edit=edit: self.stage.edit(session, *edit))  # type: ignore[misc]
 
-    @rule(session=st.sampled_from([1, 2]))
-    def commit(self, session: int) -> None:
-        self._do(lambda: self.stage.commit(session))
+    @rule(some=st.lists(a_silent_edit, min_size=2, max_size=8))
+    def edit_silently(self, some: list[patterns.Edit]) -> None:
+        for edit in some:
+            self._do(lambda edit=edit: self.stage.edit(0, *edit))  # type: ignore[misc]
 
-    @rule(session=st.sampled_from([1, 2]))
-    def roll_back(self, session: int) -> None:
-        self._do(lambda: self.stage.rollback(session))
+    @rule(session=st.sampled_from([1, 2]), is_kept=st.sampled_from([True, True, False]))
+    def end_transaction(self, session: int, is_kept: bool) -> None:
+        self._do(lambda: self.stage.commit(session) if is_kept else self.stage.rollback(session))
 
     @rule(n=small)
     def step_hospital_clock(self, n: int) -> None:
@@ -137,9 +152,9 @@ class Histories(RuleBasedStateMachine):
     def read(self, kind: str, pick: int) -> None:
         self._see(lambda: self.stage.run(kind, pick=pick))
 
-    @rule(kind=kinds, side=st.sampled_from(["store", "source"]), n=moments)
+    @rule(kind=kinds, side=st.sampled_from(["store", "source", "written"]), n=moments)
     def read_and_die(self, kind: str, side: str, n: int) -> None:
-        self._see(lambda: self.stage.run(kind, fault=Fault(side, n, "kill")))
+        self._see(lambda: self.stage.run(kind, fault=Fault(side, n if side != "written" else 1 + n % 24, "kill")))
 
     @rule(kind=kinds, n=moments)
     def read_and_lose_the_connection(self, kind: str, n: int) -> None:
@@ -149,9 +164,45 @@ class Histories(RuleBasedStateMachine):
     def read_and_be_overtaken(self, kind: str, side: str, n: int) -> None:
         self._see(lambda: self.stage.run(kind, fault=Fault(side, n, "overtake")))
 
+    @rule(kind=kinds, n=st.integers(1, 16), some=st.lists(an_edit, min_size=1, max_size=4))
+    def oversleep(self, kind: str, n: int, some: list[patterns.Edit]) -> None:
+        """Between reading and writing: the hospital goes on, and another worker reads what is newer."""
+        steps = [*at_once(some), ("be_overtaken", ())]
+        self._see(lambda: self.stage.run(kind, fault=Fault("written", n, steps)), n_steps=1 + len(some))
+        if self.stage.is_loud:
+            self._see(self.stage.look_again)
+
     @rule(kind=kinds, side=st.sampled_from(["store", "source"]), n=moments, meanwhile=some_steps)
     def read_while(self, kind: str, side: str, n: int, meanwhile: list[tuple[str, tuple[Any, ...]]]) -> None:
-        self._see(lambda: self.stage.run(kind, fault=Fault(side, n, meanwhile)))
+        self._see(lambda: self.stage.run(kind, fault=Fault(side, n, meanwhile)), n_steps=1 + len(meanwhile))
+
+    @rule(kind=kinds, n=st.integers(1, 40), some=st.lists(an_edit, min_size=1, max_size=4))
+    def read_while_they_edit(self, kind: str, n: int, some: list[patterns.Edit]) -> None:
+        """In the middle of a snapshot."""
+        self._see(lambda: self.stage.run(kind, fault=Fault("snapshot", n, at_once(some))), n_steps=1 + len(some))
+
+    @rule(kind=kinds, some=st.lists(a_change_of_who, min_size=1, max_size=3))
+    def read_who_is_somebody_else_by_then(self, kind: str, some: list[patterns.Edit]) -> None:
+        """Between the look and the snapshot."""
+        self._see(lambda: self.stage.run(kind, fault=Fault("planned", 1, at_once(some))), n_steps=1 + len(some))
+
+    @rule(kind=kinds, is_written=st.booleans(), n=st.integers(1, 12), some=st.lists(an_edit, max_size=3), pick=small)
+    def ask_in_the_middle(self, kind: str, is_written: bool, n: int, some: list[patterns.Edit], pick: int) -> None:
+        """Somebody asks for a fresh read while we read or write: what was edited by then is there at the next look."""
+        steps = [*at_once(some), ("ask", (pick,))]
+        side = "written" if is_written else "snapshot"
+        self._see(lambda: self.stage.run(kind, fault=Fault(side, n, steps)), n_steps=2 + len(some))
+        self._see(lambda: self.stage.run("tick"))
+
+    @precondition(lambda self: self.n_since_settled >= STEPS_BETWEEN)
+    @rule(some=st.lists(a_silent_edit, min_size=1, max_size=3))
+    def quiet_days(self, some: list[patterns.Edit]) -> None:
+        self._do(lambda: patterns.quiet_days(self.stage, some), n_steps=2 + len(some))
+
+    @precondition(lambda self: self.n_since_settled >= STEPS_BETWEEN)
+    @rule(pick=small, other=small)
+    def swap_hands(self, pick: int, other: int) -> None:
+        self._see(lambda: patterns.swap_hands(self.stage, pick, other))
 
     @precondition(lambda self: self.n_since_looked >= STEPS_BETWEEN and self.stage.is_loud)
     @rule()
@@ -159,7 +210,7 @@ class Histories(RuleBasedStateMachine):
         self._see(self.stage.look_again)
         self.n_since_looked = 0
 
-    @precondition(lambda self: self.n_since_settled >= STEPS_BETWEEN)
+    @precondition(lambda self: self.n_since_settled >= 2 * STEPS_BETWEEN)
     @rule()
     def settle(self) -> None:
         self._do(self.stage.settle)

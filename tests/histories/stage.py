@@ -17,16 +17,17 @@ from uuid import UUID
 from django.db import connections, transaction
 from django.db.models import F, QuerySet
 
-from hospitals.connections import Source
 from hospitals.models import Hospital
 from openmrs_sync import claims, links, pipeline, receipts
 from openmrs_sync.models import ConceptRule, ParkedRow, SyncRun
 from passport import registration
+from passport.access import scope
 from passport.models import Link, LinkDecision, Patient, Record, User
 from passport.models.links import LinkState
 from tests.histories import hospital as at_the_hospital
 from tests.histories.derivation import Decision, Derivation, Holder, Key, OurSide, Row, Tables
 from tests.histories.faults import Fault, Killed, striking
+from tests.histories.moments import Moments, is_ours, noting_snapshots, of_person, parked_of
 from tests.integration import world
 from tests.openmrs import ddl, real
 from tests.openmrs.hospital import PretendHospital
@@ -61,6 +62,8 @@ CHANGED = {
 CLOCKS = (dt.timedelta(), dt.timedelta(hours=-7), dt.timedelta(hours=20), dt.timedelta(days=-400))
 STEPS_OF_OUR_CLOCK = tuple(dt.timedelta(hours=hours) for hours in (1, -1, 30, -30, 24 * 40, -24 * 40))
 MINUTE = dt.timedelta(minutes=1)
+#: Persons with a number of their own where many are.
+CROWD = 10
 #: Whole runs within which everything must be equal once the sweep is due.
 RUNS_TO_SETTLE = 3
 
@@ -77,30 +80,44 @@ class HistoryFailed(AssertionError):
 
 
 @dataclass(slots=True, kw_only=True)
-class Place:
-    """A hospital's database, how it looks at the beginning of every history, and how our side knows it."""
+class Building:
+    """A hospital's database, and how it looks at the beginning of a history: with three persons, or with more."""
 
     server: MariaDBServer
     pretend: PretendHospital
-    hospital: Hospital
-    admin: User
-    pristine: str
     tables: list[str]  # all that this version has
 
-    def put_back(self) -> None:
+    def put_back(self, first_state: str) -> None:
         h = self.pretend
         h.execute("SET FOREIGN_KEY_CHECKS = 0")
         with h.atomic():
             for table in CHANGED & set(self.tables):
                 h.execute(f"DELETE FROM `{table}`")
-                h.execute(f"INSERT INTO `{table}` SELECT * FROM `{self.pristine}`.`{table}`")
+                h.execute(f"INSERT INTO `{table}` SELECT * FROM `{self.pretend.database}_{first_state}`.`{table}`")
         h.execute("SET SESSION innodb_lock_wait_timeout = 0")
         h.random = random.Random("history")
         h._encounter_facts.clear()
 
 
-def open_place(server: MariaDBServer, version: str) -> Place:
-    """A hospital of this version with three persons, the first a bystander.
+@dataclass(slots=True, kw_only=True)
+class Place:
+    """A hospital's building, and how our side knows it."""
+
+    building: Building
+    hospital: Hospital
+    admin: User
+
+    @property
+    def server(self) -> MariaDBServer:
+        return self.building.server
+
+    @property
+    def pretend(self) -> PretendHospital:
+        return self.building.pretend
+
+
+def build(server: MariaDBServer, version: str) -> Building:
+    """A hospital of this version, the first of its persons a bystander.
 
     With the real tables of that version where they are at hand.
     """
@@ -109,21 +126,25 @@ def open_place(server: MariaDBServer, version: str) -> Place:
     tables = ddl.tables_of(version)
     if version in real.SCHEMAS and real.folder() is not None:
         pretend = _on_real_tables(pretend, version)
-    for number in at_the_hospital.NUMBERS[:3]:
-        who = pretend.add_person(national_id=number)
-        encounter = pretend.add_encounter(who, visit=pretend.add_visit(who))
-        pretend.add_obs(who, "weight", 60.0, encounter=encounter)
-    pristine = f"{pretend.database}_pristine"
-    server.create_database(pristine)
-    for table in tables:
-        pretend.execute(f"CREATE TABLE `{pristine}`.`{table}` AS SELECT * FROM `{table}`")
+    building = Building(server=server, pretend=pretend, tables=tables)
+    few, crowd = at_the_hospital.NUMBERS[:3], at_the_hospital.NUMBERS[3:CROWD]
+    for first_state, numbers in (("few", few), ("crowd", crowd)):
+        for number in numbers:
+            who = pretend.add_person(national_id=number)
+            encounter = pretend.add_encounter(who, visit=pretend.add_visit(who))
+            pretend.add_obs(who, "weight", 60.0, encounter=encounter)
+        server.create_database(f"{pretend.database}_{first_state}")
+        for table in tables:
+            pretend.execute(f"CREATE TABLE `{pretend.database}_{first_state}`.`{table}` AS SELECT * FROM `{table}`")
+    return building
+
+
+def open_place(building: Building) -> Place:
+    pretend = building.pretend
     return Place(
-        server=server,
-        pretend=pretend,
-        hospital=world.live_hospital(server, pretend.database, time_zone=ZONES[0]),
+        building=building,
+        hospital=world.live_hospital(building.server, pretend.database, time_zone=ZONES[0]),
         admin=User.objects.create_user("ada", password=None, role="admin"),
-        pristine=pristine,
-        tables=tables,
     )
 
 
@@ -171,8 +192,10 @@ class Stage:
     late: dict[int, tuple[Any, PretendHospital]] = field(default_factory=dict)
     #: (table, id, patient) that was true at some committed moment since the last time that all was equal
     once_true: set[Truth] = field(default_factory=set)
-    #: the same since the first snapshot of the run under way or of the last one
-    true_since_snapshot: set[Truth] | None = None
+    #: of the run under way or of the last one
+    moments: Moments = field(default_factory=Moments)
+    #: links that somebody waits for
+    asked: set[UUID] = field(default_factory=set)
     #: nothing happened since then that only the sweep finds
     is_loud: bool = True
     time_zone: str = ZONES[0]
@@ -184,13 +207,19 @@ class Stage:
     # -------------------------------------------------------------------------------- beginning and end
 
     def open(self) -> None:
-        self.place.put_back()
+        self.place.building.put_back("few")
         self.pretend.clock = lambda: self.now_there + self.clock_there
         self._reading = self.place.server.connect(self.pretend.database)
         self._undo.enter_context(_equal_uuids())
         self._undo.enter_context(_undone())
         self.register(0)
         self.register(1)
+
+    def fill(self) -> None:
+        """More people than that are here, and are passport holders."""
+        self.place.building.put_back("crowd")
+        for other in range(2, CROWD):
+            self.register(other, is_noted=other == CROWD - 1)
 
     def close(self) -> None:
         for session in list(self.late):
@@ -253,7 +282,7 @@ class Stage:
 
     # -------------------------------------------------------------------------------- our side
 
-    def register(self, other: int) -> None:
+    def register(self, other: int, *, is_noted: bool = True) -> None:
         number = at_the_hospital.NUMBERS[other % len(at_the_hospital.NUMBERS)]
         registered = registration.register_patient(
             national_id=number, sex="F", birth_date=dt.date(1990, 1, 1), actor=None, now=self.now
@@ -262,7 +291,8 @@ class Stage:
             self.holders[registered.patient.pk] = Holder(
                 patient=registered.patient.pk, sex="F", birth_date=dt.date(1990, 1, 1), numbers=(number,)
             )
-        self.note_truth()
+        if is_noted:
+            self.note_truth()
 
     def add_number(self, pick: int, other: int) -> None:
         """Give a passport holder one more number."""
@@ -337,6 +367,13 @@ class Stage:
             )
             self.rules[uuid] = category, is_hidden
 
+    def ask(self, pick: int) -> None:
+        """Somebody waits for a fresh read of this patient."""
+        patient = list(self.holders)[pick % len(self.holders)]
+        mine = links.linked(self.hospital).filter(patient_id=patient)
+        links.mark_patient(patient=Patient.objects.get(pk=patient), hospital=self.hospital, now=self.now)
+        self.asked |= set(mine.values_list("pk", flat=True))
+
     def step_our_clock(self, n: int) -> None:
         self.now += STEPS_OF_OUR_CLOCK[n % len(STEPS_OF_OUR_CLOCK)]
 
@@ -344,29 +381,47 @@ class Stage:
 
     def run(self, kind: str, *, fault: Fault | None = None, pick: int = 0) -> SyncRun | None:
         """`kind`: tick (the idle look), due (deep when it is time), sync (deep), full, patient. None: it was killed."""
-        before = self._refreshed()
-        self.true_since_snapshot = None
+        before, waiting = self._refreshed(), set(self.asked)
         try:
-            with _noting_snapshots(self), striking(self, fault):
+            with noting_snapshots(self) as self.moments, striking(self, fault):
                 run = self._run(kind, pick)
         except Killed:
             run = None
-        self._check_refreshed(before)
+        after = self._refreshed()
+        read = {link for link, at in after.items() if before.get(link) != at}
+        self._check_true(read)
+        if fault is None or isinstance(fault.what, str) or not any(map(is_ours, fault.what)):
+            self._check_as_read(read)
+        left = waiting & self.asked & after.keys() - read
+        self.asked -= waiting & read
+        if fault is None and run is not None and run.status == "ok" and left:
+            raise HistoryFailed(f"Somebody waited for {len(left)} persons, and they were not read.")
         return run
 
     def _refreshed(self) -> dict[UUID, Any]:
         return dict(links.linked(self.hospital).values_list("pk", "refreshed_at"))
 
-    def _check_refreshed(self, before: dict[UUID, Any]) -> None:
+    def _check_true(self, read: set[UUID]) -> None:
         """What was read in this run is as it was at some moment since its first snapshot, however it went."""
-        after = self._refreshed()
-        for link, records in self.visible():
-            if before.get(link.pk) == after[link.pk]:
+        true = self.moments.once_true or ()
+        for link, records in self.visible() if read else ():
+            if link.pk not in read:
                 continue
             current = records.filter(status="current")
             seen = [(*one, link.patient_id) for one in current.values_list("table", "source_id")]
-            if wrong := [one[:2] for one in seen if one not in (self.true_since_snapshot or ())]:
+            if wrong := [one[:2] for one in seen if one not in true]:
                 raise HistoryFailed(f"Just read, and not true any more: {wrong} under person {link.person_id}.")
+
+    def _check_as_read(self, read: set[UUID]) -> None:
+        """What was read in this run is, to the letter, what its snapshot said, the parked rows too."""
+        for link, records in self.visible() if read else ():
+            expected = self.moments.of(link.pk, link.person_id) if link.pk in read else None
+            if expected is None:
+                continue
+            found = {(one.table, one.source_id): (link.patient_id, one) for one in records.filter(status="current")}
+            _compare(found, expected[0])
+            if (parked := parked_of(link.pk)) != expected[1]:
+                raise HistoryFailed(f"Just read; parked: {parked} instead of {expected[1]}")
 
     def _run(self, kind: str, pick: int = 0) -> SyncRun | None:
         # what NOW() is for whoever connects from now on
@@ -389,8 +444,13 @@ class Stage:
     def be_overtaken(self) -> None:
         """The worker sleeps past its lease; another one takes the hospital and reads it."""
         self.pass_time(claims.LEASE + MINUTE)
+        before = self._refreshed()
         with _as_another_worker(self.hospital):
             self._run("sync")
+        for link, read_at in self._refreshed().items():
+            if before.get(link) != read_at:
+                self.moments.overtaken[link] = self.moments.snapshots[-1]
+                self.asked.discard(link)
 
     def accept(self, run: SyncRun) -> None:
         """The admin says that what the brake stopped is meant, or that the source is."""
@@ -419,19 +479,17 @@ class Stage:
     def note_truth(self) -> None:
         true_now = self.true_now()
         self.once_true |= true_now
-        if self.true_since_snapshot is not None:
-            self.true_since_snapshot |= true_now
+        if self.moments.once_true is not None:
+            self.moments.once_true |= true_now
 
     def true_now(self) -> set[Truth]:
         return {(*key, patient) for key, patient in self.derive().owners().items()}
 
     def visible(self) -> Iterator[tuple[Link, QuerySet[Record]]]:
-        """Each link with all that a history may show by it, withdrawn records too.
-
-        By linked links of the present epoch; of the link and of its patient both.
-        """
-        for link in Link.objects.filter(state=LinkState.LINKED, epoch=F("hospital__epoch")).order_by("person_id"):
-            yield link, Record.objects.filter(link_id=link.pk, patient_id=link.patient_id, token__gte=link.min_token)
+        """Each link with all that a history may show by it, withdrawn records too: by the product's own door."""
+        for patient in self.holders:
+            for link in scope.linked(patient).order_by("person_id"):
+                yield link, scope.records_of(patient, [link])
 
     def check_visible(self) -> None:
         """No record is seen under a patient whose it never was, and none by a link that a human cut."""
@@ -444,25 +502,44 @@ class Stage:
             wrong = [one for one in seen if (*one[:2], link.patient_id) not in self.once_true]
             if wrong:
                 raise HistoryFailed(f"Seen under the wrong patient: {wrong} {where}.")
+            if seen and (link.state != LinkState.LINKED or link.epoch != self.hospital.epoch):
+                raise HistoryFailed(f"Seen by a link that is {link.state}: {seen} {where}.")
             if seen and not spoken.get((link.person_uuid, link.patient_id), True):
                 raise HistoryFailed(f"Seen by a link that was cut: {seen} {where}.")
 
     def settle(self) -> None:
         """One sweep later all is equal, and another look changes nothing."""
-        self.pass_time(dt.timedelta(hours=25))
-        self._read_until_fresh()
+        self.sweep()
         self.check_equal()
+
+    def sweep(self) -> None:
+        """Everyone was read again, and every record and every parked row is right."""
+        # further than the watch looks back for stamps: what is read now is read because nobody read it for so long
+        self.pass_time(dt.timedelta(hours=30))
+        self.read_until_fresh()
+        derivation = self.derive()
+        self._check_links(derivation)
+        self._check_records(derivation.fate.records)
+        self._check_parked(derivation)
         self.is_loud = abs(self.clock_there) < dt.timedelta(days=1)
+
+    def check_persons(self, persons: list[int]) -> None:
+        """What these persons' links show is what it must be, now."""
+        derivation = self.derive()
+        for link, records in self.visible():
+            if link.person_id in persons:
+                found = {(one.table, one.source_id): (link.patient_id, one) for one in records.filter(status="current")}
+                _compare(found, of_person(derivation, link.person_id)[0])
 
     def look_again(self) -> None:
         """What the watch is made to see is here without the sweep."""
         if self.is_loud:
-            self._read_until_fresh()
+            self.read_until_fresh()
             derivation = self.derive()
             self._check_links(derivation)
             self._check_records(derivation.fate.records)
 
-    def _read_until_fresh(self) -> None:
+    def read_until_fresh(self) -> None:
         n_whole = 0
         while n_whole < RUNS_TO_SETTLE:
             run = self._run("sync")
@@ -477,6 +554,7 @@ class Stage:
             else:
                 n_whole += 1
                 if not self._stale():
+                    self.asked.clear()
                     return
             self.pass_time(MINUTE)
         raise HistoryFailed(f"{self._stale()} links are stale after {RUNS_TO_SETTLE} whole runs.")
@@ -486,9 +564,6 @@ class Stage:
 
     def check_equal(self) -> None:
         derivation = self.derive()
-        self._check_links(derivation)
-        self._check_records(derivation.fate.records)
-        self._check_parked(derivation)
         self._check_withdrawn(derivation)
         receipt = receipts.receipt(hospital=self.hospital, verify=True, now=self.now)
         if receipt.total is None or (receipt.total.n_unexplained, receipt.total.n_pending) != (0, 0):
@@ -524,18 +599,7 @@ class Stage:
             for link, records in self.visible()
             for record in records.filter(status="current")
         }
-        missing, surplus = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
-        if missing or surplus:
-            raise HistoryFailed(f"Missing: {missing}. Surplus: {surplus}.")
-        for key, (patient, record) in found.items():
-            want = expected[key]
-            have = {name: getattr(record, name) for name in COMPARED} | {"patient": patient}
-            have["part_of"] = _source_of(record.part_of)
-            differing = {
-                name: (have[name], want[name]) for name in (*COMPARED, "patient", "part_of") if have[name] != want[name]
-            }
-            if differing:
-                raise HistoryFailed(f"{key} differs (ours, must be): {differing}")
+        _compare(found, expected)
 
     def _check_parked(self, derivation: Derivation) -> None:
         linked = links.linked(self.hospital).values_list("pk", flat=True)
@@ -555,6 +619,21 @@ class Stage:
 
     def _name(self, patient: UUID) -> str:
         return f"patient {list(self.holders).index(patient)}"
+
+
+def _compare(found: dict[Key, tuple[UUID, Record]], expected: dict[Key, Row]) -> None:
+    missing, surplus = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    if missing or surplus:
+        raise HistoryFailed(f"Missing: {missing}. Surplus: {surplus}.")
+    for key, (patient, record) in found.items():
+        want = expected[key]
+        have = {name: getattr(record, name) for name in COMPARED} | {"patient": patient}
+        have["part_of"] = _source_of(record.part_of)
+        differing = {
+            name: (have[name], want[name]) for name in (*COMPARED, "patient", "part_of") if have[name] != want[name]
+        }
+        if differing:
+            raise HistoryFailed(f"{key} differs (ours, must be): {differing}")
 
 
 def _counted(words: Any) -> dict[str, int]:
@@ -589,22 +668,6 @@ def _undone() -> Iterator[None]:
     with transaction.atomic(), mock.patch.object(transaction.Atomic, "__enter__", enter_with_savepoint):
         yield
         transaction.set_rollback(True)
-
-
-@contextmanager
-def _noting_snapshots(stage: Stage) -> Iterator[None]:
-    """The first snapshot of a run says from when on things must be true; the check of a receipt is no run."""
-    snapshot = Source.snapshot
-
-    @contextmanager
-    def noted(source: Source) -> Iterator[None]:
-        with snapshot(source):
-            if stage.true_since_snapshot is None:
-                stage.true_since_snapshot = stage.true_now()
-            yield
-
-    with mock.patch.object(Source, "snapshot", noted):
-        yield
 
 
 @contextmanager

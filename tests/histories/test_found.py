@@ -1,4 +1,4 @@
-"""What random histories found in the engine, each as one short story."""
+"""What reading the engine for the histories' sake found, each as one short story: chance did not find these first."""
 
 from unittest import mock
 

@@ -1,0 +1,77 @@
+"""What a run has read is as it was at its snapshot: compared right after the run, before any sweep could mend it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+from uuid import UUID
+
+from hospitals.connections import Source
+from openmrs_sync.models import ParkedRow
+from tests.histories.derivation import OWNED, Derivation, Key, Row
+
+if TYPE_CHECKING:
+    from tests.histories.stage import Stage, Truth
+
+
+@dataclass(slots=True)
+class Moments:
+    """Of one run, with that of a worker who overtook it."""
+
+    #: what was to be shown at each snapshot, in their order
+    snapshots: list[Derivation] = field(default_factory=list)
+    #: link → what was to be shown at the snapshot in which whoever overtook us read it
+    overtaken: dict[UUID, Derivation] = field(default_factory=dict)
+    #: (table, id, patient) that was true at some moment since the first snapshot
+    once_true: "set[Truth] | None" = None
+
+    def of(self, link_id: UUID, person_id: int) -> tuple[dict[Key, Row], dict[Key, str]] | None:
+        """The records and parked rows that this link must have now; None: either of two may be meant."""
+        if not self.snapshots:
+            return None
+        if link_id in self.overtaken:
+            return of_person(self.overtaken[link_id], person_id)
+        first, last = (of_person(one, person_id) for one in (self.snapshots[0], self.snapshots[-1]))
+        return first if first == last else None
+
+
+def of_person(derivation: Derivation, person_id: int) -> tuple[dict[Key, Row], dict[Key, str]]:
+    rows, fate = derivation.tables.rows, derivation.fate
+
+    def is_theirs(key: Key) -> bool:
+        return bool(rows[key[0]][key[1]][OWNED[key[0]][1]] == person_id)
+
+    return (
+        {key: record for key, record in fate.records.items() if is_theirs(key)},
+        {key: reason for key, reason in fate.parked.items() if is_theirs(key)},
+    )
+
+
+@contextmanager
+def noting_snapshots(stage: "Stage") -> Iterator[Moments]:
+    """In the block, each snapshot is derived as it is taken. The check of a receipt is no run."""
+    snapshot, moments = Source.snapshot, Moments()
+
+    @contextmanager
+    def noted(source: Source) -> Iterator[None]:
+        with snapshot(source):
+            derivation = stage.derive()
+            _ = derivation.fate  # now, and not when it is asked for
+            moments.snapshots.append(derivation)
+            if moments.once_true is None:
+                moments.once_true = stage.true_now()
+            yield
+
+    with mock.patch.object(Source, "snapshot", noted):
+        yield moments
+
+
+def parked_of(link_id: UUID) -> dict[Key, str]:
+    rows = ParkedRow.objects.filter(link_id=link_id).values_list("table", "source_id", "reason")
+    return {(table, source_id): reason for table, source_id, reason in rows}
+
+
+def is_ours(step: tuple[str, tuple[Any, ...]]) -> bool:
+    """Whether it changes what our side knows of who is who, or how rows are shown."""
+    return step[0] not in ("edit", "ask", "be_overtaken")
