@@ -17,7 +17,7 @@ from tests.records import PASSWORD, make_patient
 pytestmark = pytest.mark.django_db
 PRODUCTION = {
     "DEBUG": "false",
-    "SECRET_KEY": "k9-Zp2vW8qLrT5xN7mB4cD6fG1hJ3sA0yUeIoPqWzXv_",
+    "SECRET_KEY": "k9-Zp2vW8qLrT5xN7mB4cD6fG1hJ3sA0yUeIoPqWzXv_m2Q7tR4nK8bV1cX5",
     "CREDENTIAL_KEYS": "bG9uZy1lbm91Z2gta2V5LWZvci1hLXRlc3Qtb25seSE=",
     "ALLOWED_HOSTS": "passport.example",
     "SECURE_COOKIES": "true",
