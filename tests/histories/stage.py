@@ -392,14 +392,15 @@ class Stage:
         self._check_true(read)
         if fault is None or isinstance(fault.what, str) or not any(map(is_ours, fault.what)):
             self._check_as_read(read)
-        left = waiting & self.asked & after.keys() - read
+        left = waiting & self.asked & set(links.linked(self.hospital).values_list("pk", flat=True)) - read
         self.asked -= waiting & read
         if fault is None and run is not None and run.status == "ok" and left:
             raise HistoryFailed(f"Somebody waited for {len(left)} persons, and they were not read.")
         return run
 
     def _refreshed(self) -> dict[UUID, Any]:
-        return dict(links.linked(self.hospital).values_list("pk", "refreshed_at"))
+        """When each link was read last, of those too that are not linked now and may be after the run."""
+        return dict(links.current(self.hospital).values_list("pk", "refreshed_at"))
 
     def _check_true(self, read: set[UUID]) -> None:
         """What was read in this run is as it was at some moment since its first snapshot, however it went."""
