@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
@@ -32,6 +32,7 @@ from passport.models import (
     AccessGrant,
     AuditEvent,
     Doctor,
+    Download,
     EmergencyAccess,
     GlossaryTerm,
     Hide,
@@ -42,6 +43,7 @@ from passport.models import (
     Share,
     User,
 )
+from passport.sharing import downloads
 from tests.records import Chart, make_account, make_hospital, make_patient, number
 
 NUMBER, OTHER_NUMBER, UNKNOWN_NUMBER = "1198180012345678", "1199070098765432", "1198080055555555"
@@ -89,6 +91,9 @@ class World:
     def ask(self, actor: str, method: str, address: str, *, csrf: bool = False, **options: Any) -> Any:
         """The answer; with `csrf` as from another site, without the token that a form of ours carries."""
         client = self.client(actor, enforce_csrf_checks=csrf)
+        if actor in self.people and address.endswith("/consultation/ask/"):
+            # As if the hospitals were being asked: else threads ask them, and wait for what a test has not committed.
+            cache.set(f"fresh-read:{self.people[actor].pk}:{self.alice.pk}:lock", 1)
         options = {"REMOTE_ADDR": ELSEWHERE} | options
         if address.startswith("/api/"):
             options = {"headers": self.bearer(actor), "content_type": "application/json"} | options
@@ -97,6 +102,11 @@ class World:
     def address(self, template: str, **other: object) -> str:
         """An address of a template, with Alice's ids in it unless others are given."""
         return "/" + re.sub(r"<(\w+)>", lambda found: str((self.values | other)[found.group(1)]), template)
+
+
+def body_of(answer: Any) -> str:
+    """What was answered, files included."""
+    return b"".join(answer).decode(errors="replace")
 
 
 @contextmanager
@@ -194,6 +204,7 @@ def _values(world: World, district: Hospital, key: str) -> dict[str, object]:
         "account_id": world.people["own"].pk,
         "token": share.token,
         "share_id": share.pk,
+        "download_id": _download(world),
         "ticket": "ticket",
         "secret": "secret",
         "kind": "csv",
@@ -209,6 +220,14 @@ def _values(world: World, district: Hospital, key: str) -> dict[str, object]:
         "app_label": "passport",
         "url": "nothing",
     }
+
+
+def _download(world: World) -> UUID:
+    """A copy of everything that waits for Alice to fetch it."""
+    now = world.now
+    made = Download.objects.create(patient=world.alice, status="done", asked_at=now, alive_at=now, made_at=now)
+    downloads.file_of(made.pk).write_text(" ".join((*RECORD_MARKS, *PERSON_MARKS)))
+    return made.pk
 
 
 def _admin_rows(world: World, district: Hospital, elsewhere: Hospital) -> dict[str, object]:
@@ -300,7 +319,7 @@ results/<key>/                                GET   302 200 404 403 403 403 403 
 medicines/                                    GET   302 200 200 403 403 403 403 403
 print/                                        GET   302 200 200 403 403 403 403 403
 emergency-card/                               GET   302 200 200 403 403 403 403 403
-emergency-card/                               POST  302 200 200 403 403 403 403 403
+emergency-card/                               POST  302 400 400 403 403 403 403 403
 changed/                                      GET   403 200 200 403 403 403 403 403
 who-looked/                                   GET   302 200 200 403 403 403 403 403
 who-looked.<kind>                             GET   302 200 200 403 403 403 403 403
@@ -318,6 +337,10 @@ share/                                        GET   302 200 200 403 403 403 403 
 share/                                        POST  302 400 400 403 403 403 403 403
 share/<share_id>/                             GET   302 302 302 403 403 403 403 403
 share/<share_id>/end/                         POST  302 302 302 403 403 403 403 403
+download/                                     GET   302 200 200 403 403 403 403 403
+download/                                     POST  302 302 302 403 403 403 403 403
+download/changed/                             GET   403 200 200 403 403 403 403 403
+download/<download_id>/                       GET   302 200 302 403 403 403 403 403
 s/<token>/                                    GET   200 200 200 200 200 200 200 200
 s/<token>/manifest/                           POST  400 400 400 400 400 400 400 400
 s/<token>/file/<ticket>/                      GET   404 404 404 404 404 404 404 404
@@ -336,6 +359,9 @@ patients/<patient_id>/results/                GET   302 200 403 200 200 403 200 
 patients/<patient_id>/results/<key>/          GET   302 200 403 200 200 403 200 403
 patients/<patient_id>/medicines/              GET   302 200 403 200 200 403 200 403
 patients/<patient_id>/changed/                GET   403 200 403 200 200 403 200 403
+patients/<patient_id>/consultation/           GET   302 403 403 403 200 403 200 403
+patients/<patient_id>/consultation/ask/       POST  302 403 403 403 302 403 302 403
+patients/<patient_id>/consultation/changed/   GET   403 403 403 403 200 403 200 403
 patients/<patient_id>/who-looked.<kind>       GET   302 403 403 403 403 403 403 200
 patients/<patient_id>/emergency/              GET   302 403 403 403 200 200 200 403
 patients/<patient_id>/emergency/              POST  302 403 403 403 400 400 400 403
