@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.utils import timezone
 from django.views import defaults
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 INTERNAL = "Something went wrong on our side, and it was written down. Nothing was changed. Try again later."
+UNREADABLE = "The request could not be read. See /api/docs/ for its form."
 NOT_FOUND = "There is nothing at this address. See /api/docs/ for what there is."
 
 
@@ -53,6 +55,8 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         error = exceptions.Throttled(detail=str(error))
     elif isinstance(error, NotAllowed):
         error = RefusalRecorded(str(error))
+    elif isinstance(error, SuspiciousOperation):  # a body that is too large
+        error = exceptions.ParseError(UNREADABLE)
     elif isinstance(error, Http404):
         error = exceptions.NotFound(NOT_FOUND)
     elif isinstance(error, DjangoPermissionDenied | exceptions.PermissionDenied) and not isinstance(
@@ -96,7 +100,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """400 of the whole site: a host that is not ours, a body too large."""
     if not _is_api(request):
         return defaults.bad_request(request, exception)
-    return _plain(status=400, code="bad-request", detail="The request could not be read. See /api/docs/ for its form.")
+    return _plain(status=400, code="bad-request", detail=UNREADABLE)
 
 
 def _is_api(request: HttpRequest) -> bool:
