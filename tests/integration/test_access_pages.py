@@ -117,7 +117,16 @@ def test_a_scope_is_made_by_the_door_only() -> None:
         for path in sorted((ROOT / package).rglob("*.py"))
         if "passport/access/" not in path.as_posix() and makers.search(path.read_text())
     ]
-    assert wrong == []
+    assert [path for path in wrong if path not in MAKES_A_SCOPE] == []
+
+
+#: Files that may, and why.
+MAKES_A_SCOPE = {
+    "passport/sharing/content.py": "leaves out more of a share's scope: what the patient did not choose",
+    "passport/sharing/package.py": "the patient's own download, made by a worker after their own page asked for it",
+    "passport/views/chart.py": "its `records_of` lists what an overview shows already",
+    "passport/views/record.py": "calls that one",
+}
 
 
 # --- permissions ------------------------------------------------------------------------------------------------------

@@ -212,7 +212,8 @@ def test_the_start_page_and_the_hospital_lead_there(alice: Client, hospital: Hos
     assert address(hospital) in alice.get("/admin/openmrs_sync/receiptday/").content.decode()
     Hospital.objects.update(state="tested")
     dry_run = f"/admin/openmrs_sync/inspection/dry-run/{hospital.pk}/"
-    assert dry_run in alice.get("/admin/").content.decode()
+    # the start page leads to the steps of going live, of which it is one
+    assert f"/admin/hospitals/hospital/{hospital.pk}/going-live/" in alice.get("/admin/").content.decode()
     assert dry_run in alice.get(f"/admin/hospitals/hospital/{hospital.pk}/change/").content.decode()
 
 

@@ -196,7 +196,7 @@ def test_what_was_confirmed_is_not_counted_again(ward: Ward, rule: Rule) -> None
 @pytest.mark.slow
 def test_a_confirmation_lasts_until_one_whole_pass(ward: Ward, rule: Rule) -> None:
     """T90: the run that begins it has no time to end it."""
-    rule.reworded(pipeline, "_run", ("    if is_whole:\n", "    if True:\n"))
+    rule.reworded(pipeline, "_refresh_due", ("    if is_whole:\n", "    if True:\n"))
     weights = with_history(ward)
     purge(ward, weights[:60])
     ward.try_to_sync()

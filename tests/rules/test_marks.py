@@ -278,7 +278,7 @@ def test_the_wait_of_a_bad_person_doubles(ward: Ward, rule: Rule) -> None:
 @pytest.mark.slow
 def test_a_back_off_written_by_a_clock_in_the_future_ends(ward: Ward, rule: Rule) -> None:
     """T91"""
-    rule.reworded(claims, "may_try", (" or breaker.retry_at > now + 2 * LONGEST_PAUSE", ""))
+    rule.reworded(claims, "lets_try", (" or breaker.retry_at > now + 2 * LONGEST_PAUSE", ""))
     now = timezone.now()
     Breaker.objects.create(hospital=ward.hospital, state=Breaker.State.OPEN, retry_at=now + dt.timedelta(days=3650))
     rule.ends(claims.may_try(hospital=ward.hospital, now=now), kept=True, taken_out=False)
