@@ -41,6 +41,12 @@ os.environ |= {
 MARKED_BY_FIXTURE = {"mariadb": "integration", "real_dumps": "real"}
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """The workers inherit our environment: named there, they would read the settings before this file has spoken."""
+    del os.environ["DJANGO_SETTINGS_MODULE"]
+
+
 def pytest_configure() -> None:
     # pytest-django sets up only a Django that something has imported by now; in a single process nothing has.
     django.setup()
