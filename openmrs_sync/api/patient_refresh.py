@@ -9,10 +9,8 @@ from uuid import UUID
 
 from django.db import connections
 
-from hospitals.connections import open_hospital
-from hospitals.errors import SourceError
 from hospitals.models import Hospital, HospitalState
-from openmrs_sync import claims, pipeline
+from openmrs_sync import pipeline
 from passport.models import Patient, User
 
 #: The contract allows 20 s for the whole answer. The engine is told less, so that it can end a batch and say so.
@@ -62,16 +60,18 @@ def refresh_everywhere(
 ) -> list[HospitalAnswer]:
     """Ask these hospitals side by side; who does not answer in time is `unreachable`.
 
-    `patient` None: a number that nobody holds. `hidden`: hospitals that the patient keeps from the one who asks; they
-    answer as if they did not know the number. `tell` is called with each answer as it comes, by that hospital's thread.
+    `patient` None: a number that nobody holds; the same is done for it. `hidden`: hospitals that the patient keeps from
+    the one who asks; they answer as if they did not know the number. `tell` is called with each answer as it comes, by
+    that hospital's thread.
     """
     until = time.monotonic() + ENGINE_SECONDS
     answers: dict[str, HospitalAnswer] = {}
 
     def ask(hospital: Hospital) -> None:
         try:
-            known = None if hospital.pk in hidden else patient
-            answers[hospital.code] = _refresh(hospital=hospital, patient=known, now=now, until=until)
+            # Nobody is looked for just the same: whoever asks learns from no answer, and from no waiting for it.
+            sought = patient if patient and hospital.pk not in hidden else Patient()
+            answers[hospital.code] = _refresh(hospital=hospital, patient=sought, now=now, until=until)
         except Exception:  # noqa: BLE001 - the thread's entry point; the engine has logged what it knows
             answers[hospital.code] = HospitalAnswer(hospital=hospital.code, status="failed")
         finally:
@@ -93,9 +93,7 @@ def refresh_everywhere(
     ]
 
 
-def _refresh(*, hospital: Hospital, patient: Patient | None, now: datetime, until: float) -> HospitalAnswer:
-    if patient is None:
-        return HospitalAnswer(hospital=hospital.code, status=_status_without_patient(hospital=hospital, now=now))
+def _refresh(*, hospital: Hospital, patient: Patient, now: datetime, until: float) -> HospitalAnswer:
     found = pipeline.refresh_patient(hospital=hospital, patient=patient, now=now, until=until)
     return HospitalAnswer(
         hospital=hospital.code,
@@ -107,14 +105,3 @@ def _refresh(*, hospital: Hospital, patient: Patient | None, now: datetime, unti
         n_parked=found.n_parked,
         n_excluded=found.n_excluded,
     )
-
-
-def _status_without_patient(*, hospital: Hospital, now: datetime) -> str:
-    """What a known number without a person there would have got: nobody learns by asking who holds a passport."""
-    if claims.is_claimed(hospital=hospital, now=now):
-        return "busy"
-    try:
-        with open_hospital(hospital):
-            return "not_found"
-    except SourceError as error:
-        return "unreachable" if error.is_transient else "failed"

@@ -41,7 +41,7 @@ from openmrs_sync.api.serializers import (
 )
 from openmrs_sync.models import SyncRun
 from openmrs_sync.runs import ERRORS
-from passport.access import NotAllowed, Scope, peek
+from passport.access import NOBODY, AskedTooOften, NotAllowed, Scope, lookups, peek
 from passport.api import problems
 from passport.api.parsing import JSONParser
 from passport.api.serializers import ProblemSerializer
@@ -51,6 +51,7 @@ from passport.registration import find_patient
 
 PAGE = 50
 N_LATEST_RUNS = 20
+ELSEWHERE = "You may refresh this person from your own hospital only."
 #: Of every address here.
 PROBLEMS = {(code, problems.CONTENT_TYPE): ProblemSerializer for code in (400, 401, 403)}
 NOT_FOUND = {(404, problems.CONTENT_TYPE): ProblemSerializer}
@@ -139,10 +140,10 @@ class SyncAll(AdminView):
         return conflict("No run could be started: none of the hospitals is live and idle.", data)
 
 
-def _scope_of(user: User, patient: Patient, *, now: datetime) -> Scope | None:
-    """What this doctor may see of this patient; None: nothing."""
+def _scope_of(user: User, patient: Patient | None, *, now: datetime) -> Scope | None:
+    """What this doctor may see of this patient; None: nothing. A patient that nobody is costs the same queries."""
     try:
-        return peek(user=user, now=now, patient_id=patient.pk).scope
+        return peek(user=user, now=now, patient_id=patient.pk if patient else NOBODY).scope
     except NotAllowed:
         return None
 
@@ -166,7 +167,7 @@ class SyncPatient(APIView):
     def post(self, request: Request, national_id: str) -> Response:
         user, now = caller(request), timezone.now()
         patient = find_patient(national_id=national_id)
-        scope = None if user.is_admin or patient is None else _scope_of(user, patient, now=now)
+        scope = None if user.is_admin else _scope_of(user, patient, now=now)
         basis = "admin" if user.is_admin else scope and scope.basis
         hospitals = patient_refresh.hospitals_to_ask(user=user, may_read=bool(basis))
         named = request.query_params.get("hospital")
@@ -174,9 +175,11 @@ class SyncPatient(APIView):
         if named is not None and not asked and user.is_admin:
             raise ValidationError({"hospital": ["No hospital that is live or paused has this code."]})
         record = partial(record_event, actor=user, now=now, patient_id=patient.pk if patient else None)
-        if not asked and not user.is_admin:
+        # What their own hospital answers tells a doctor without access something: counted like a refusal.
+        is_often = not basis and lookups.is_too_often(user=user, national_id=national_id, now=now)
+        if is_often or (not asked and not user.is_admin):
             record(action="sync_patient_refused", basis="refused")
-            raise problems.RefusalRecorded("You may refresh this person from your own hospital only.")
+            raise AskedTooOften if is_often else problems.RefusalRecorded(ELSEWHERE)
         record(action="sync_patient", basis=basis or "own_hospital")
         # Their own hospital a doctor may always ask: they work with its files.
         hidden = scope.left_out.hospitals - {user.hospital_id} if scope else frozenset()

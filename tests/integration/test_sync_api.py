@@ -328,6 +328,21 @@ class TestSyncPatient:
         (line,) = known.json()["hospitals"]
         assert (line["hospital"], line["status"]) == ("kigali", "not_found")
 
+    def test_a_known_number_costs_the_hospital_and_us_what_an_unknown_one_costs(self, kigali: Site) -> None:
+        """By what was asked of the hospital, by the runs and by our rows: no clock is read."""
+        world.register(NUMBER)
+        kigali.add_holder("1199280088888888")  # somebody else is there to be looked at
+        bob = Caller(account("bob", "doctor", at=kigali.hospital))
+        bob.post("sync-patient/1199080077777777")  # the first look at a hospital reads more than the next
+        found = []
+        for number in (NUMBER, "1199080099999999"):
+            SyncRun.objects.all().delete()
+            bob.post(f"sync-patient/{number}")
+            fields = ("status", "trigger", "n_persons", "n_source_rows", "message")
+            found.append((SyncRun.objects.values_list(*fields).get(), AuditEvent.objects.latest("pk").details))
+        assert found[0] == found[1]
+        assert found[0][0][:2] == ("ok", "patient")
+
     def test_a_held_match_looks_like_nobody_to_a_doctor_without_access(self, kigali: Site) -> None:
         world.register(NUMBER, sex="M")
         kigali.pretend.add_person(national_id=NUMBER, sex="F")
