@@ -22,6 +22,7 @@ from hospitals.forms import HospitalForm
 from hospitals.grants import grant_script
 from hospitals.models import ConnectionTest, Hospital, HospitalState, Location
 from hospitals.probe import test_connection
+from hospitals.readiness import last_test
 from hospitals.registry import (
     HospitalRefused,
     change_hospital,
@@ -224,7 +225,7 @@ class HospitalAdmin(_HospitalAdmin):
         hospital = self.get_object(request, object_id) if object_id else None
         if hospital is None:
             return {}
-        test = hospital.connection_tests.order_by("-at", "-pk").first()
+        test = last_test(hospital)
         steps = _shown(test)
         return {
             "verbs": [verb for verb in self.verbs if verb.fits(hospital)]

@@ -224,7 +224,10 @@ def _update(
     if hospital.state == HospitalState.RETIRED:
         messages = ("This hospital is retired and stays so. Pause it in admin to bring it back.",)
     elif enabled is not None:
-        moved = enable_hospital(hospital=hospital, is_enabled=enabled, actor=actor, now=now)
+        try:
+            moved = enable_hospital(hospital=hospital, is_enabled=enabled, actor=actor, now=now)
+        except HospitalRefused as error:  # the settings are good and stay
+            messages = (str(error),)
     return (Outcome.UPDATED if changed or moved else Outcome.UNCHANGED), hospital, messages
 
 

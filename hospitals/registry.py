@@ -11,7 +11,7 @@ from datetime import datetime, time
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
-from hospitals import validation
+from hospitals import readiness, validation
 from hospitals.models import Hospital, HospitalState, TlsMode
 from passport.audit import record_event
 from passport.models import User
@@ -156,10 +156,12 @@ def mark_tested(*, hospital: Hospital, actor: User | None, now: datetime) -> boo
 
 
 def resume_hospital(*, hospital: Hospital, actor: User | None, now: datetime) -> None:
-    """tested or paused → live.  Raises HospitalRefused."""
-    if not _move(
-        hospital, {HospitalState.TESTED, HospitalState.PAUSED}, HospitalState.LIVE, "hospital_resumed", actor, now
-    ):
+    """tested or paused → live, when nothing is missing.  Raises HospitalRefused."""
+    hospital.refresh_from_db()
+    before = {HospitalState.TESTED, HospitalState.PAUSED}
+    if hospital.state in before and (why_not := readiness.missing(hospital)):
+        raise HospitalRefused(why_not)
+    if not _move(hospital, before, HospitalState.LIVE, "hospital_resumed", actor, now):
         raise HospitalRefused(
             "Only a tested or paused hospital can go live. Test the connection first; a retired one is paused first."
         )
@@ -181,7 +183,15 @@ def retire_hospital(*, hospital: Hospital, actor: User | None, now: datetime) ->
 
 
 def enable_hospital(*, hospital: Hospital, is_enabled: bool, actor: User | None, now: datetime) -> bool:
-    """What `is_enabled` in a file asks for: live or paused, from any state but retired. Returns whether it moved."""
+    """What `is_enabled` in a file asks for: live or paused, from any state but retired. Returns whether it moved.
+
+    Raises HospitalRefused for a draft or tested one that lacks something: in the admin somebody is on the way with it.
+    A paused one goes live on the file's word alone: its first look proves account and types before anything is read.
+    """
+    hospital.refresh_from_db()
+    is_on_its_way = hospital.state in {HospitalState.DRAFT, HospitalState.TESTED}
+    if is_enabled and is_on_its_way and (why_not := readiness.missing(hospital)):
+        raise HospitalRefused(why_not)
     target = HospitalState.LIVE if is_enabled else HospitalState.PAUSED
     before = set(HospitalState) - {HospitalState.RETIRED, target}
     action = "hospital_resumed" if is_enabled else "hospital_paused"

@@ -18,13 +18,12 @@ from hospitals.admin import SIGNS, HospitalAdmin, HospitalPage
 from hospitals.grants import grant_script
 from hospitals.models import ConnectionTest, Hospital, HospitalState
 from hospitals.probe import test_connection
+from hospitals.readiness import TYPES_STEP, failed_steps, has_found_types, last_test, types_problem
 from hospitals.registry import HospitalRefused, HospitalSettings, change_hospital, resume_hospital
 from openmrs_sync import inspections, queue, words
 from openmrs_sync.admin.page import actor_of, admin_context
 from openmrs_sync.models import Inspection, SyncRun
-from passport.models import User
 
-TYPES_STEP = "identifier_types"
 BEFORE_LIVE = frozenset({HospitalState.DRAFT, HospitalState.TESTED})
 
 
@@ -54,8 +53,7 @@ class Standing:
     @property
     def failed(self) -> list[dict[str, str]]:
         """Steps of the last test that failed; that no type is chosen yet is a step of its own here."""
-        steps = self.test.steps if self.test else []
-        return [step for step in steps if step["result"] == "fail" and step["name"] != TYPES_STEP]
+        return failed_steps(self.test)
 
     @property
     def is_reached(self) -> bool:
@@ -65,12 +63,11 @@ class Standing:
 
     @property
     def types_problem(self) -> str:
-        steps = self.test.steps if self.test else []
-        return next((one["message"] for one in steps if one["name"] == TYPES_STEP and one["result"] == "fail"), "")
+        return types_problem(self.test)
 
     @property
     def has_type(self) -> bool:
-        return self.is_reached and bool(self.hospital.national_id_types) and not self.types_problem
+        return self.is_reached and has_found_types(self.hospital, self.test)
 
     @property
     def is_dry_run_under_way(self) -> bool:
@@ -100,7 +97,7 @@ def stand(hospital: Hospital) -> Standing:
     dry_runs = inspections.of_hospital(hospital=hospital, kind=Inspection.Kind.DRY_RUN)
     return Standing(
         hospital=hospital,
-        test=hospital.connection_tests.order_by("-at", "-pk").first(),
+        test=last_test(hospital),
         asked=dry_runs.first(),
         done=dry_runs.filter(status=Inspection.Status.DONE).first(),
     )
@@ -251,23 +248,10 @@ def _do_dry_run(request: HttpRequest, seen: Standing) -> str:
 
 
 def _do_live(request: HttpRequest, seen: Standing) -> str:
-    refuse_unready(seen)
-    go_live(hospital=seen.hospital, actor=actor_of(request))
+    now, actor = timezone.now(), actor_of(request)
+    resume_hospital(hospital=seen.hospital, actor=actor, now=now)
+    queue.request(hospitals=[seen.hospital], actor=actor, trigger=SyncRun.Trigger.ADMIN, is_full=False, now=now)
     return "Live. The first run is queued; how far it is stands on the sync page."
-
-
-def refuse_unready(seen: Standing) -> None:
-    """Raises HospitalRefused with what is missing."""
-    if not seen.is_reached or seen.test is None or (not seen.test.is_ok and seen.has_type):
-        raise HospitalRefused("It cannot go live before a test of the connection has passed.")
-    if not seen.has_type:
-        raise HospitalRefused("It cannot go live before the type that holds the National ID is chosen and found there.")
-
-
-def go_live(*, hospital: Hospital, actor: User) -> None:
-    now = timezone.now()
-    resume_hospital(hospital=hospital, actor=actor, now=now)
-    queue.request(hospitals=[hospital], actor=actor, trigger=SyncRun.Trigger.ADMIN, is_full=False, now=now)
 
 
 DOES: dict[str, Callable[[HttpRequest, Standing], str]] = {

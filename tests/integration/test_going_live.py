@@ -124,6 +124,12 @@ def test_it_does_not_go_live_without_a_type(alice: Client) -> None:
     assert hospital.state == HospitalState.TESTED
 
 
+def test_a_type_chosen_since_the_test_is_looked_for_first(alice: Client) -> None:
+    hospital = after_test("a", state=HospitalState.TESTED, national_id_types=["x"], national_id_type_uuids={"y": "u"})
+    assert "cannot go live before the type" in press(alice, hospital, "live")
+    assert hospital.state == HospitalState.TESTED
+
+
 def test_a_type_that_the_hospital_does_not_have_is_not_chosen(alice: Client) -> None:
     hospital = after_test("a", state=HospitalState.TESTED)
     assert "Choose at least one type" in press(alice, hospital, "types", types=["made-up"])
@@ -137,7 +143,8 @@ def test_settings_that_changed_since_the_test_are_tested_again(alice: Client) ->
 
 
 def test_a_dry_run_of_other_settings_does_not_count(alice: Client) -> None:
-    hospital = after_test("a", state=HospitalState.TESTED, national_id_types=["x"], config_version=2)
+    found = {"national_id_types": ["x"], "national_id_type_uuids": {"x": "uuid of x"}}
+    hospital = after_test("a", state=HospitalState.TESTED, config_version=2, **found)
     now = timezone.now()
     result = {"n_linked": 1, "n_held": 0, "n_stored": 2, "n_parked": 0, "n_excluded": 0, "seconds": 1}
     done = Inspection.objects.create(
