@@ -17,18 +17,12 @@ from openmrs_sync import workbench
 from openmrs_sync.models import ConceptRule
 from passport.models import User
 from passport.models.record import Category
-from passport.sheets import plain, sheet
+from passport.sheets import LineRefused, plain, sheet
 
 #: The first five are read; the others are for whoever decides.
 READ = ("concept", "hospital", "category", "hidden", "note")
 COLUMNS = (*READ, "name", "persons", "records", "suggestion", "reason")
 YES, NO = "yes", "no"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineRefused:
-    line: int
-    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

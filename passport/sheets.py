@@ -8,8 +8,17 @@ unchanged. Source: OWASP, "CSV Injection".
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 _STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineRefused:
+    """A line that was left out; `line` counts from 1, the header being 1. The sentence repeats no cell."""
+
+    line: int
+    message: str
 
 
 def cell(value: object) -> str:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
-from django import forms
 from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
@@ -19,29 +19,13 @@ from hospitals.models import Hospital, HospitalState
 from openmrs_sync import concept_sheets, queue, workbench
 from openmrs_sync.admin.page import actor_of, admin_context
 from openmrs_sync.models import ConceptRule, Inspection, SyncRun
-from passport.audit import record_event
+from passport.admin.exchange import Exchange, TakenOver, export_page, import_page
+from passport.models import User
 from passport.models.record import Category
 
 PAGE = "admin:openmrs_sync_workbench"
 #: Concepts on the page; the sheet has all.
 SHOWN = 100
-LARGEST_FILE = 2_000_000
-
-
-class SheetForm(forms.Form):
-    sheet = forms.FileField(
-        label="CSV file",
-        help_text=f"First line: {','.join(concept_sheets.READ)}; more columns do no harm. UTF-8.",
-    )
-
-    def clean_sheet(self) -> str:
-        upload = self.cleaned_data["sheet"]
-        if upload.size > LARGEST_FILE:
-            raise forms.ValidationError("The file is larger than 2 MB. Send a part of it at a time.")
-        try:
-            return str(upload.read().decode("utf-8-sig"))
-        except UnicodeDecodeError as error:
-            raise forms.ValidationError("The file is not UTF-8. Export it again as “CSV UTF-8”.") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +157,7 @@ def _decide(request: HttpRequest, preview: Preview) -> None:
         actor=actor_of(request),
         now=timezone.now(),
     )
-    _read_again(request, only=preview.where)
+    _read_again(actor=actor_of(request), only=preview.where)
     messages.success(request, "Decided. Everybody is read again under it; how far that is stands below.")
 
 
@@ -183,43 +167,45 @@ def undo_view(request: HttpRequest) -> HttpResponse:
     with transaction.atomic():
         where = rule.hospital
         workbench.undo(rule=rule, actor=actor_of(request), now=timezone.now())
-        _read_again(request, only=where)
+        _read_again(actor=actor_of(request), only=where)
     messages.success(request, "Undone. Everybody is read again without it.")
     return HttpResponseRedirect(reverse(PAGE))
 
 
 def export_view(request: HttpRequest) -> HttpResponse:
-    record_event(action="concept_rules_exported", actor=actor_of(request), now=timezone.now())
-    # The mark at the beginning tells spreadsheets that it is UTF-8.
-    answer = HttpResponse(f"\ufeff{concept_sheets.export_sheet()}", content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = 'attachment; filename="concept-rules.csv"'
-    return answer
+    return export_page(request, RULES)
 
 
 def import_view(request: HttpRequest) -> HttpResponse:
-    form = SheetForm(request.POST or None, request.FILES or None)
-    refused: tuple[concept_sheets.LineRefused, ...] = ()
-    if request.method == "POST" and form.is_valid():
-        text = form.cleaned_data["sheet"]
-        done = concept_sheets.import_sheet(text, actor=actor_of(request), now=timezone.now())
-        if done.n_changed:
-            _read_again(request, only=None)
-        messages.success(request, f"{done.n_changed} changed, {done.n_unchanged} as they were.")
-        if not done.refused:
-            return HttpResponseRedirect(reverse(PAGE))
-        refused = done.refused
-    context = {
-        **admin_context(request, title="Import concept rules"),
-        "opts": ConceptRule._meta,
-        "form": form,
-        "refused": refused,
-    }
-    return TemplateResponse(request, "admin/openmrs_sync/workbench_import.html", context)
+    return import_page(request, RULES)
 
 
-def _read_again(request: HttpRequest, *, only: Hospital | None) -> None:
+def _take_over(text: str, actor: User | None, now: datetime) -> TakenOver:
+    done = concept_sheets.import_sheet(text, actor=actor, now=now)
+    if done.n_changed:
+        _read_again(actor=actor, only=None)
+    return TakenOver(sentence=f"{done.n_changed} changed, {done.n_unchanged} as they were.", refused=done.refused)
+
+
+RULES = Exchange(
+    filename="concept-rules.csv",
+    exported="concept_rules_exported",
+    export_sheet=concept_sheets.export_sheet,
+    title="Import concept rules",
+    intro=(
+        "Export the list, write a category into the lines that you decide, and send it here. A line counts for one"
+        " concept, at the hospital whose code it names or, where that is empty, everywhere. What it already says"
+        " changes nothing."
+    ),
+    help_text=f"First line: {','.join(concept_sheets.READ)}; more columns do no harm. UTF-8.",
+    largest_megabytes=2,
+    back=PAGE,
+    back_label="Workbench",
+    import_sheet=_take_over,
+)
+
+
+def _read_again(*, actor: User | None, only: Hospital | None) -> None:
     """A run of each live hospital that the rule may touch; one that runs already ends by itself and begins anew."""
     hospitals = [one for one in queue.live_hospitals() if only is None or one.pk == only.pk]
-    queue.request(
-        hospitals=hospitals, actor=actor_of(request), trigger=SyncRun.Trigger.ADMIN, is_full=False, now=timezone.now()
-    )
+    queue.request(hospitals=hospitals, actor=actor, trigger=SyncRun.Trigger.ADMIN, is_full=False, now=timezone.now())

@@ -16,7 +16,7 @@ from django.db import transaction
 from passport.audit import record_event
 from passport.models import SensitiveConcept, User
 from passport.models.access import SensitiveSet
-from passport.sheets import plain, sheet
+from passport.sheets import LineRefused, plain, sheet
 
 COLUMNS = ("set", "concept_uuid", "source", "code", "name")
 _LONGEST = {"concept_uuid": 38, "source": 50, "code": 50, "name": 255}
@@ -24,14 +24,6 @@ _LONGEST = {"concept_uuid": 38, "source": 50, "code": 50, "name": 255}
 
 def ciel_uuid(number: int) -> str:
     return f"{number}".ljust(36, "A")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineRefused:
-    """A line that was left out; `line` counts from 1, the header being 1. The sentence repeats no cell."""
-
-    line: int
-    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ Kinyarwanda does not until a speaker says so, and pages and exports say that.
     words_for    what the pages ask        export_sheet, import_sheet    the round trip through a spreadsheet
 """
 
-from passport.glossary.sheets import COLUMNS, LineRefused, export_sheet, import_sheet
+from passport.glossary.sheets import COLUMNS, export_sheet, import_sheet
 from passport.glossary.words import Plain, words_for
 
-__all__ = ["COLUMNS", "LineRefused", "Plain", "export_sheet", "import_sheet", "words_for"]
+__all__ = ["COLUMNS", "Plain", "export_sheet", "import_sheet", "words_for"]

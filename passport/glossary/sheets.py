@@ -12,19 +12,11 @@ from passport.audit import record_event
 from passport.glossary.words import Plain, as_plain, shipped
 from passport.models import User
 from passport.models.glossary import GlossaryTerm, Language
-from passport.sheets import plain, sheet
+from passport.sheets import LineRefused, plain, sheet
 
 COLUMNS = ("concept", "name", "language", "words", "more", "reviewed")
 YES, NO = "yes", "no"
 _LONGEST = {"concept": 38, "name": 255, "words": 200, "more": 500}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineRefused:
-    """A line that was left out; `line` counts from 1, the header being 1. The sentence repeats no cell."""
-
-    line: int
-    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
