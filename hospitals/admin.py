@@ -31,8 +31,7 @@ from hospitals.registry import (
     resume_hospital,
     retire_hospital,
 )
-from passport.admin_site import moment
-from passport.models import User
+from passport.admin_site import actor_of, moment
 
 if TYPE_CHECKING:
     _HospitalAdmin = admin.ModelAdmin[Hospital]
@@ -73,10 +72,6 @@ class HospitalPage:
     view: Callable[[HttpRequest, Hospital], HttpResponse]
 
 
-def _actor(request: HttpRequest) -> User:
-    return cast(User, request.user)
-
-
 def _shown(test: ConnectionTest | None) -> list[dict[str, str]]:
     """The steps of a test with a sign each, and their names as words."""
     steps = test.steps if test else []
@@ -84,7 +79,7 @@ def _shown(test: ConnectionTest | None) -> list[dict[str, str]]:
 
 
 def _test(request: HttpRequest, hospital: Hospital) -> str:
-    test = test_connection(hospital=hospital, now=timezone.now(), actor=_actor(request))
+    test = test_connection(hospital=hospital, now=timezone.now(), actor=actor_of(request))
     failed = [step["name"] for step in test.steps if step["result"] == "fail"]
     if failed:
         raise HospitalRefused(f"The connection failed at: {', '.join(failed)}. Open the hospital to see what to do.")
@@ -92,17 +87,17 @@ def _test(request: HttpRequest, hospital: Hospital) -> str:
 
 
 def _resume(request: HttpRequest, hospital: Hospital) -> str:
-    resume_hospital(hospital=hospital, actor=_actor(request), now=timezone.now())
+    resume_hospital(hospital=hospital, actor=actor_of(request), now=timezone.now())
     return "Live: it is read from the next round on."
 
 
 def _pause(request: HttpRequest, hospital: Hospital) -> str:
-    pause_hospital(hospital=hospital, actor=_actor(request), now=timezone.now())
+    pause_hospital(hospital=hospital, actor=actor_of(request), now=timezone.now())
     return "Paused: it is not read until it goes live again."
 
 
 def _retire(request: HttpRequest, hospital: Hospital) -> str:
-    retire_hospital(hospital=hospital, actor=_actor(request), now=timezone.now())
+    retire_hospital(hospital=hospital, actor=actor_of(request), now=timezone.now())
     return "Retired: it is not contacted any more, and its records stay."
 
 
@@ -243,9 +238,9 @@ class HospitalAdmin(_HospitalAdmin):
     def save_model(self, request: HttpRequest, obj: Hospital, form: Any, change: bool) -> None:
         wanted = cast(HospitalForm, form).wanted()
         if change:
-            change_hospital(hospital=obj, wanted=wanted, actor=_actor(request), now=timezone.now())
+            change_hospital(hospital=obj, wanted=wanted, actor=actor_of(request), now=timezone.now())
             return
-        created = create_hospital(wanted=wanted, actor=_actor(request), now=timezone.now())
+        created = create_hospital(wanted=wanted, actor=actor_of(request), now=timezone.now())
         # The admin goes on with the object of the form: it becomes the one that was created.
         obj.pk = created.pk
         obj._state.adding = False

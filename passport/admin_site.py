@@ -1,7 +1,7 @@
 """The admin's own door is ours: who owes a one-time code, or is no admin any more, stays outside. And its words."""
 
 import datetime as dt
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib.admin import AdminSite
@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.text import capfirst
 
+from passport.models import User
 from passport.views.session import account_of
 
 #: The start page's boxes, in this order: app → what people call it.
@@ -84,6 +85,11 @@ def _labels(box: dict[str, Any]) -> set[str]:
     """The apps whose page this box is: its own, and those that gave it all they had."""
     own = box["app_label"]
     return {own, *(label for label in (m["model"]._meta.app_label for m in box["models"]) if label not in BOXES)}
+
+
+def actor_of(request: HttpRequest) -> User:
+    """The admin who asks: nobody else comes through the door."""
+    return cast(User, request.user)
 
 
 def moment(at: dt.datetime | None) -> str:

@@ -18,8 +18,9 @@ from django.views.decorators.http import require_POST, require_safe
 from hospitals.admin import ReadOnly
 from hospitals.models import Hospital, HospitalState
 from openmrs_sync import certificate, queue, words
-from openmrs_sync.admin.page import STYLES, actor_of
+from openmrs_sync.admin.page import STYLES
 from openmrs_sync.models import Inspection, ReceiptDay
+from passport.admin_site import actor_of
 from passport.audit import record_event
 from passport.sheets import sheet
 

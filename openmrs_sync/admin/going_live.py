@@ -21,8 +21,9 @@ from hospitals.probe import test_connection
 from hospitals.readiness import TYPES_STEP, failed_steps, has_found_types, last_test, types_problem
 from hospitals.registry import HospitalRefused, HospitalSettings, change_hospital, resume_hospital
 from openmrs_sync import inspections, queue, words
-from openmrs_sync.admin.page import actor_of, admin_context
+from openmrs_sync.admin.page import admin_context
 from openmrs_sync.models import Inspection, SyncRun
+from passport.admin_site import actor_of
 
 BEFORE_LIVE = frozenset({HospitalState.DRAFT, HospitalState.TESTED})
 

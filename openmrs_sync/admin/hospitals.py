@@ -7,8 +7,8 @@ from hospitals.admin import HospitalAdmin, HospitalVerb
 from hospitals.models import Hospital, HospitalState
 from hospitals.registry import HospitalRefused
 from openmrs_sync import pipeline, queue, words
-from openmrs_sync.admin.page import actor_of
 from openmrs_sync.models import Breaker, SyncRun
+from passport.admin_site import actor_of
 
 
 def _sync(request: HttpRequest, hospital: Hospital, *, is_full: bool) -> str:

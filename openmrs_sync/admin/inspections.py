@@ -14,9 +14,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from hospitals.admin import ReadOnly
 from hospitals.models import Hospital, HospitalState
 from openmrs_sync import inspections, queue, words
-from openmrs_sync.admin.page import STYLES, actor_of
+from openmrs_sync.admin.page import STYLES
 from openmrs_sync.models import Inspection
-from passport.admin_site import moment
+from passport.admin_site import actor_of, moment
 
 if TYPE_CHECKING:
     _InspectionAdmin = admin.ModelAdmin[Inspection]

@@ -16,9 +16,9 @@ from django.views.decorators.http import require_POST
 from hospitals.admin import ReadOnly
 from hospitals.errors import SourceError
 from openmrs_sync import comparison, links, words
-from openmrs_sync.admin.page import STYLES, actor_of
+from openmrs_sync.admin.page import STYLES
 from openmrs_sync.errors import SyncError
-from passport.admin_site import moment, short_id
+from passport.admin_site import actor_of, moment, short_id
 from passport.audit import record_event
 from passport.models import Link, LinkDecision, Patient
 from passport.models.links import LinkState

@@ -17,10 +17,10 @@ from django.views.decorators.http import require_POST
 from hospitals.admin import ReadOnly
 from hospitals.models import Hospital, HospitalState
 from openmrs_sync import links, queue, words
-from openmrs_sync.admin.page import STYLES, actor_of
+from openmrs_sync.admin.page import STYLES
 from openmrs_sync.models import ParkedRow, SyncRun
 from openmrs_sync.rows import chunks
-from passport.admin_site import moment
+from passport.admin_site import actor_of, moment
 from passport.audit import record_event
 from passport.models import Link, User
 

@@ -11,9 +11,10 @@ from django.urls import URLPattern
 from django.utils import timezone
 
 from openmrs_sync import workbench
-from openmrs_sync.admin.page import STYLES, actor_of
+from openmrs_sync.admin.page import STYLES
 from openmrs_sync.admin.workbench import urls
 from openmrs_sync.models import ConceptRule
+from passport.admin_site import actor_of
 from passport.models.record import Category
 
 if TYPE_CHECKING:

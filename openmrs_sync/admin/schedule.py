@@ -13,9 +13,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from hospitals.admin import ReadOnly
 from openmrs_sync import control, queue
-from openmrs_sync.admin.page import actor_of
 from openmrs_sync.admin.sync_page import part_view
 from openmrs_sync.models import ControlState, SyncRun
+from passport.admin_site import actor_of
 
 if TYPE_CHECKING:
     _ControlStateAdmin = admin.ModelAdmin[ControlState]

@@ -11,7 +11,8 @@ from hospitals.admin import HospitalAdmin, HospitalPage
 from hospitals.errors import SourceError
 from hospitals.models import Hospital
 from openmrs_sync import unmatched
-from openmrs_sync.admin.page import actor_of, admin_context
+from openmrs_sync.admin.page import admin_context
+from passport.admin_site import actor_of
 from passport.audit import record_event
 from passport.sheets import sheet
 

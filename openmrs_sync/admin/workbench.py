@@ -17,9 +17,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from hospitals.models import Hospital, HospitalState
 from openmrs_sync import concept_sheets, queue, workbench
-from openmrs_sync.admin.page import actor_of, admin_context
+from openmrs_sync.admin.page import admin_context
 from openmrs_sync.models import ConceptRule, Inspection, SyncRun
 from passport.admin.exchange import Exchange, TakenOver, export_page, import_page
+from passport.admin_site import actor_of
 from passport.models import User
 from passport.models.record import Category
 
@@ -180,7 +181,7 @@ def import_view(request: HttpRequest) -> HttpResponse:
     return import_page(request, RULES)
 
 
-def _take_over(text: str, actor: User | None, now: datetime) -> TakenOver:
+def _take_over(text: str, actor: User, now: datetime) -> TakenOver:
     done = concept_sheets.import_sheet(text, actor=actor, now=now)
     if done.n_changed:
         _read_again(actor=actor, only=None)
@@ -205,7 +206,7 @@ RULES = Exchange(
 )
 
 
-def _read_again(*, actor: User | None, only: Hospital | None) -> None:
+def _read_again(*, actor: User, only: Hospital | None) -> None:
     """A run of each live hospital that the rule may touch; one that runs already ends by itself and begins anew."""
     hospitals = [one for one in queue.live_hospitals() if only is None or one.pk == only.pk]
     queue.request(hospitals=hospitals, actor=actor, trigger=SyncRun.Trigger.ADMIN, is_full=False, now=timezone.now())

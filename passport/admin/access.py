@@ -11,8 +11,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from passport.access import AccessRefused, proxies
-from passport.admin.audited import AuditedAdmin, actor_of
-from passport.admin_site import moment, short_id
+from passport.admin.audited import AuditedAdmin
+from passport.admin_site import actor_of, moment, short_id
 from passport.models import AccessGrant, Proxy, User
 
 
@@ -128,7 +128,7 @@ class ProxyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.action(description="End now", permissions=["view"])
     def end(self, request: HttpRequest, queryset: QuerySet[Proxy]) -> None:
         actor, now = actor_of(request), timezone.now()
-        n_ended = sum(proxies.end_proxy(proxy_id=proxy.pk, actor=actor, now=now) for proxy in queryset if actor)
+        n_ended = sum(proxies.end_proxy(proxy_id=proxy.pk, actor=actor, now=now) for proxy in queryset)
         self.message_user(request, f"{n_ended} ended.")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -11,8 +11,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from passport import accounts, entries
-from passport.admin.audited import AuditedAdmin, actor_of, changed_fields
-from passport.admin_site import moment
+from passport.admin.audited import AuditedAdmin, changed_fields
+from passport.admin_site import actor_of, moment
 from passport.models import User
 from passport.models.accounts import Role
 from passport.views import credentials

@@ -8,8 +8,8 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from passport.admin_site import actor_of
 from passport.audit import record_event
-from passport.models import User
 
 
 # type-arg, here and below: Django's classes take no argument at run time.
@@ -44,10 +44,6 @@ class AuditedAdmin(ModelAdmin):  # type: ignore[type-arg]
 
     def patient_id_of(self, obj: Any) -> UUID | None:
         return getattr(obj, "patient_id", None)
-
-
-def actor_of(request: HttpRequest) -> User | None:
-    return request.user if isinstance(request.user, User) else None
 
 
 def changed_fields(message: Any) -> list[str]:

@@ -10,8 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from passport.access import NOBODY, AccessRefused, claims
-from passport.admin.audited import actor_of
-from passport.admin_site import moment
+from passport.admin_site import actor_of, moment
 from passport.models import Doctor, User
 from passport.models.accounts import Role
 

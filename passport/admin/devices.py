@@ -10,7 +10,8 @@ from django_otp.plugins.otp_totp.admin import TOTPDeviceAdmin
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from passport import entries
-from passport.admin.audited import AuditedAdmin, actor_of
+from passport.admin.audited import AuditedAdmin
+from passport.admin_site import actor_of
 
 admin.site.unregister(TOTPDevice)
 admin.site.unregister(StaticDevice)

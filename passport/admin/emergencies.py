@@ -9,8 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from passport.access import AccessRefused, emergencies
-from passport.admin.audited import actor_of
-from passport.admin_site import moment, short_id
+from passport.admin_site import actor_of, moment, short_id
 from passport.models import AuditEvent, EmergencyAccess
 
 

@@ -12,7 +12,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
-from passport.admin.audited import AuditedAdmin, actor_of
+from passport.admin.audited import AuditedAdmin
+from passport.admin_site import actor_of
 from passport.audit import record_event
 from passport.models import User
 from passport.sheets import LineRefused
@@ -42,7 +43,7 @@ class Exchange:
     largest_megabytes: int
     back: str
     back_label: str
-    import_sheet: Callable[[str, User | None, datetime], TakenOver]
+    import_sheet: Callable[[str, User, datetime], TakenOver]
 
 
 class SheetForm(forms.Form):

@@ -12,7 +12,7 @@ from passport.admin.exchange import Exchange, ExchangedAdmin, TakenOver
 from passport.models import GlossaryTerm, User
 
 
-def _take_over(text: str, actor: User | None, now: datetime) -> TakenOver:
+def _take_over(text: str, actor: User, now: datetime) -> TakenOver:
     done = glossary.import_sheet(text, actor=actor, now=now)
     return TakenOver(sentence=f"{done.n_changed} changed, {done.n_unchanged} as they were.", refused=done.refused)
 

@@ -12,9 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from passport import registration
-from passport.admin.audited import AuditedAdmin, actor_of
+from passport.admin.audited import AuditedAdmin
 from passport.admin.standing import StandingPages
-from passport.admin_site import moment, short_id
+from passport.admin_site import actor_of, moment, short_id
 from passport.audit import record_event
 from passport.models import Consent, Patient, PatientIdentifier, PlaceholderNumber
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 
 from passport import claiming, erasure, merging, registration, standing
-from passport.admin.audited import actor_of
+from passport.admin_site import actor_of
 from passport.audit import record_event
 from passport.models import Consent, Merge, Patient, PatientIdentifier, User
 from passport.views import credentials
@@ -93,7 +93,7 @@ class StandingPages(ModelAdmin):  # type: ignore[type-arg]
 
     def standing(self, request: HttpRequest, patient_id: UUID) -> HttpResponse:
         actor = actor_of(request)
-        if actor is None or not self.has_change_permission(request):
+        if not self.has_change_permission(request):
             raise PermissionDenied
         patient = Patient.objects.select_related("user").filter(pk=patient_id).first()
         if patient is None:
