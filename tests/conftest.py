@@ -15,9 +15,11 @@ import pytest
 from tests.audit_fixtures import liftable_audit  # noqa: F401 - a fixture, autouse
 from tests.openmrs.server import MariaDBServer
 from tests.parts import MISSING, require
+from tests.stores import chosen
 
 # One folder per process (pytest-xdist starts several), outside the checkout: the demo may be running there.
-VAR_DIR = Path(tempfile.mkdtemp(prefix=f"passport-tests-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}-"))
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+VAR_DIR = Path(tempfile.mkdtemp(prefix=f"passport-tests-{WORKER}-"))
 DATABASE_FILE = VAR_DIR / "passport.sqlite3"
 (VAR_DIR / "static").mkdir()  # whitenoise warns when collectstatic's folder is not there
 
@@ -28,15 +30,13 @@ os.environ |= {
     "DEBUG": "true",
     "SECRET_KEY": "only-for-tests-only-for-tests-only-for-tests",
     "VAR_DIR": str(VAR_DIR),
-    "DATABASE_URL": os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{DATABASE_FILE}",
-    "CONTROL_DATABASE_URL": "",
     "REDIS_URL": "",
     "ALLOWED_HOSTS": "localhost,127.0.0.1,testserver",
     "ALLOWED_SOURCE_NETWORKS": "",
     "NATIONAL_ID_PATTERN": "",
     "REQUIRE_TOTP": "false",
     "TIME_ZONE_DISPLAY": "Africa/Kigali",
-}
+} | chosen.urls(sqlite=DATABASE_FILE, worker=WORKER)
 
 MARKED_BY_FIXTURE = {"mariadb": "integration", "real_dumps": "real"}
 
@@ -79,12 +79,25 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
-    """A file, not memory: threads and other processes must see the same SQLite database."""
+    """The very database of the settings (of SQLite a file, not memory): threads and other processes must see it."""
     from django.db import connections
 
-    settings = connections["default"].settings_dict
-    if settings["ENGINE"] == "django.db.backends.sqlite3":
-        settings["TEST"]["NAME"] = str(DATABASE_FILE)
+    for alias in connections:
+        settings = connections[alias].settings_dict
+        settings["TEST"]["NAME"] = str(settings["NAME"])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def records_apart() -> Iterator[None]:
+    with chosen.records_apart():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def emptied_records(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if {"db", "transactional_db"} & set(request.fixturenames) or request.node.get_closest_marker("django_db"):
+        chosen.empty_records()
 
 
 @pytest.fixture(scope="session", autouse=True)
