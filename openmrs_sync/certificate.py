@@ -102,8 +102,11 @@ def _parked(hospital: Hospital) -> dict[str, int]:
 # --- the last days ----------------------------------------------------------------------------------------------------
 
 
-def note_day(*, hospital: Hospital, now: dt.datetime) -> None:
-    """Leave today's receipt, by the sums of the last balances; the last run of the day has the last word."""
+def note_day(*, hospital: Hospital, now: dt.datetime) -> dict[str, int]:
+    """Leave today's receipt, by the sums of the last balances; the last run of the day has the last word.
+
+    Returns its figures, by the names of OF_A_DAY.
+    """
     sums = links.linked(hospital).aggregate(
         source=Sum("n_source"),
         stored=Sum("n_stored"),
@@ -114,21 +117,21 @@ def note_day(*, hospital: Hospital, now: dt.datetime) -> None:
     n = {name: value or 0 for name, value in sums.items()}
     watermark = Watermark.objects.filter(pk=hospital.pk, epoch=hospital.epoch).only("persons").first()
     day = now.astimezone(ZoneInfo(hospital.time_zone)).date()
+    figures = {
+        "n_source": n["source"],
+        "n_stored": n["stored"],
+        "n_parked": n["parked"],
+        "n_excluded": max(0, n["source"] - n["stored"] - n["parked"] - n["signed"]),
+        "n_unexplained": n["unexplained"],
+    }
     _, is_new = ReceiptDay.objects.update_or_create(
         hospital=hospital,
         day=day,
-        defaults={
-            "read_at": now,
-            "n_source": n["source"],
-            "n_stored": n["stored"],
-            "n_parked": n["parked"],
-            "n_excluded": max(0, n["source"] - n["stored"] - n["parked"] - n["signed"]),
-            "n_unexplained": n["unexplained"],
-            "persons": watermark.persons if watermark else {},
-        },
+        defaults={"read_at": now, **figures, "persons": watermark.persons if watermark else {}},
     )
     if is_new:
         ReceiptDay.objects.filter(hospital=hospital, day__lt=day - KEPT).delete()
+    return figures
 
 
 def days(*, hospital: Hospital, now: dt.datetime) -> list[tuple[dt.date, ReceiptDay | None]]:

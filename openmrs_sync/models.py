@@ -131,6 +131,7 @@ class SyncRun(models.Model):
     n_source_rows = models.PositiveBigIntegerField(default=0, help_text="Rows fetched from the source in all.")
     source_seconds = models.FloatField(default=0, help_text="Seconds spent waiting for the source.")
     seconds = models.FloatField(default=0)
+    journal = models.JSONField(default=dict, help_text="Phases, tables, receipt; see `journal`.")
 
     class Meta:
         ordering = ["-started_at"]

@@ -113,14 +113,14 @@ def read_overview(*, now: datetime) -> Overview:
         .order_by("name", "number")
     )
     ended = _ended_runs({hospital.pk: hospital.shown_from for hospital in hospitals})
-    under_way = _under_way(now=now)
+    progress = under_way(now=now)
     lines = [
         _line(
             hospital=hospital,
             due_at=due.get(hospital.code),
             balance=balances.get(hospital.number),
             ended=ended.get(hospital.pk, []),
-            progress=under_way.get(hospital.pk),
+            progress=progress.get(hospital.pk),
             now=now,
         )
         for hospital in hospitals
@@ -182,12 +182,13 @@ def _ended_runs(shown_from: Mapping[UUID, datetime | None]) -> dict[UUID, list[S
         for hospital_id in part:
             since = shown_from[hospital_id]
             wanted |= Q(hospital=hospital_id) & (Q(started_at__gte=since) if since else Q())
-        for run in _whole().filter(wanted).exclude(status__in=runs.UNDER_WAY).order_by("started_at"):
+        ended = _whole().filter(wanted).exclude(status__in=runs.UNDER_WAY)
+        for run in ended.defer("journal").order_by("started_at"):
             found.setdefault(run.hospital_id, []).append(run)
     return {hospital_id: mine[-N_RUNS:] for hospital_id, mine in found.items()}
 
 
-def _under_way(*, now: datetime) -> dict[UUID, Progress]:
+def under_way(*, now: datetime) -> dict[UUID, Progress]:
     """Hospital → how far its run is."""
     running = {run.hospital_id: run for run in _whole().filter(status__in=runs.UNDER_WAY)}
     if not running:

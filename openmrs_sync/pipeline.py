@@ -23,6 +23,7 @@ from hospitals.errors import SourceError
 from hospitals.models import Hospital
 from openmrs_sync import anchors, brake, certificate, claims, janitor, links, looks, pace, reader
 from openmrs_sync.errors import ClaimBusy, PersonFailed, SourceWentQuiet, SyncError
+from openmrs_sync.journal import Journal
 from openmrs_sync.models import SyncRun, Watermark
 from openmrs_sync.refresh import Counts, ReadAhead
 from openmrs_sync.session import Session, open_session
@@ -99,6 +100,7 @@ def sync_hospital(
     def work(session: Session, counts: Counts) -> None:
         if full:
             links.mark_all(hospital=session.hospital, now=clock.now())
+        session.journal.begin("look")
         # what moved may have been a void, which leaves no new row
         looks.look(session, deep=deep, now=clock.now(), with_voids=trigger == SyncRun.Trigger.WATCH)
         _refresh_due(session, counts, until=until, is_asked_for=is_asked_for)
@@ -168,12 +170,17 @@ def _work_at_source(
     end_by: float,
 ) -> str:
     """Do the work in an open session; returns what the admin should know of a run that went well."""
-    with open_hospital(run.hospital, end_by=end_by) as source:
-        try:
-            session = open_session(source=source, claim=claim)
-            work(session, counts)
-        finally:
-            run.n_source_rows, run.source_seconds = source.n_rows, source.seconds
+    journal = Journal()
+    journal.begin("connect")
+    try:
+        with open_hospital(run.hospital, end_by=end_by) as source:
+            try:
+                session = open_session(source=source, claim=claim, journal=journal)
+                work(session, counts)
+            finally:
+                run.n_source_rows, run.source_seconds = source.n_rows, source.seconds
+    finally:
+        journal.leave(run)
     if not session.n_set_aside:
         return ""
     return f"{session.n_set_aside} persons could not be read; they are tried again by themselves."
@@ -185,14 +192,16 @@ def _refresh_due(session: Session, counts: Counts, *, until: float | None, is_as
     `is_asked_for`: a human wants it now, so neither a person's wait nor the hospital's quiet hours count.
     """
     clock = session.claim.clock
+    session.journal.begin("read")
     due = links.due(hospital=session.hospital, now=clock.now(), ignore_waits=is_asked_for)
     due += links.retries(hospital=session.hospital, now=clock.now(), without=due)
     is_whole = _refresh_all(session, counts, link_ids=due, until=until, is_quiet_kept=not is_asked_for)
+    session.journal.begin("finish")
     anchors.drop(hospital=session.hospital, keys=session.keys)
     if is_whole:
         brake.rearm(hospital=session.hospital, now=clock.now())
         janitor.clean(hospital=session.hospital, claim=session.claim, now=clock.now())
-    certificate.note_day(hospital=session.hospital, now=clock.now())
+    session.journal.receipt = certificate.note_day(hospital=session.hospital, now=clock.now())
 
 
 def _refresh_all(
@@ -319,7 +328,7 @@ def _finished(
     run.finished_at, run.seconds = clock.now(), clock.elapsed()
     for name in Counts.__slots__:
         setattr(run, name, getattr(counts, name))
-    fields = ("status", "error_kind", "message", "finished_at", "seconds", "n_source_rows", "source_seconds")
+    fields = ("status", "error_kind", "message", "finished_at", "seconds", "n_source_rows", "source_seconds", "journal")
     # a worker that wakes up late must not overwrite the word of whoever ended its run
     under_way = SyncRun.objects.filter(pk=run.pk, status__in=[SyncRun.Status.QUEUED, SyncRun.Status.RUNNING])
     under_way.update(**{name: getattr(run, name) for name in (*fields, *Counts.__slots__)})
@@ -339,7 +348,9 @@ def refresh_patient(
     run = SyncRun(hospital=hospital, trigger=SyncRun.Trigger.PATIENT, status=SyncRun.Status.RUNNING, started_at=now)
 
     def work(session: Session, counts: Counts) -> None:
+        session.journal.begin("look")
         looks.look(session, deep=False, now=clock.now())
+        session.journal.begin("read")
         links.mark_patient(patient=patient, hospital=hospital, now=clock.now())
         mine = links.linked(session.hospital).filter(patient=patient)
         link_ids = list(mine.values_list("pk", flat=True))

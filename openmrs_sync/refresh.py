@@ -339,6 +339,15 @@ def _finish(session: Session, *, read: Read, ours: Mapping[int, LinkToWrite], re
         read_at=read.read_at,
         claim=session.claim,
     )
+    _note_tables(session, balances=balances)
+
+
+def _note_tables(session: Session, *, balances: Sequence[balance.Balance]) -> None:
+    for one in balances:
+        for table, figures in one.tables.items():
+            n_excluded = sum(figures["excluded"].values())
+            of_table = {"source": figures["source"], "stored": figures["stored"], "parked": figures["parked"]}
+            session.journal.add(table=table, figures={**of_table, "excluded": n_excluded})
 
 
 def _counts(*, rendered: Sequence[Rendered], changes: Changes) -> Counts:

@@ -15,6 +15,7 @@ from openmrs_sync import identity, links, schema
 from openmrs_sync.categoriser import make_categorise
 from openmrs_sync.claims import HeldClaim
 from openmrs_sync.dictionaries import Names
+from openmrs_sync.journal import Journal
 from openmrs_sync.models import ConceptRule, Watermark
 from openmrs_sync.rows import Categorise, CategoryRule, Schema
 from openmrs_sync.writer import Keys
@@ -43,6 +44,7 @@ class Session:
     is_first: bool = False
     #: persons whose refresh failed in this run; they wait by themselves
     n_set_aside: int = 0
+    journal: Journal = field(default_factory=Journal)
 
     def is_outdated(self) -> bool:
         """Whether an admin changed, since the session was opened, what decides how rows are matched or shown."""
@@ -50,7 +52,7 @@ class Session:
         return now != (self.hospital.config_version, self.hospital.epoch, self.hospital.state)
 
 
-def open_session(*, source: Source, claim: HeldClaim) -> Session:
+def open_session(*, source: Source, claim: HeldClaim, journal: Journal | None = None) -> Session:
     """Prove the grants, learn what the source has, and load the rules.
 
     Raises WritableAccount, SchemaMismatch, HospitalMisconfigured (no National ID type).
@@ -73,6 +75,7 @@ def open_session(*, source: Source, claim: HeldClaim) -> Session:
         categorise=make_categorise(category_rules(hospital)),
         keys=Keys(number=hospital.number, epoch=hospital.epoch),
         watermark=watermark,
+        journal=journal or Journal(),
         is_first=not links.current(hospital).exclude(inflight=0, refreshed_at=None).exists(),
     )
 

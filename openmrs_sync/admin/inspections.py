@@ -1,5 +1,6 @@
 """Dry runs in the admin: what the first sync of a hospital would do; and the list of all inspections."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -16,6 +17,7 @@ from hospitals.models import Hospital, HospitalState
 from openmrs_sync import inspections, queue, words
 from openmrs_sync.admin.page import STYLES
 from openmrs_sync.models import Inspection
+from openmrs_sync.receipts import Figures
 from passport.admin_site import actor_of, moment
 
 if TYPE_CHECKING:
@@ -121,6 +123,11 @@ def _version(inspection: Inspection | None) -> str:
     return f"{inspection.pk} {inspection.status} {inspection.n_done}" if inspection else ""
 
 
+def _figures(found: Mapping[str, int], *, prefix: str = "") -> Figures:
+    names = ("source", "stored", "parked", "excluded")
+    return Figures(**{f"n_{name}": found.get(f"{prefix}{name}", 0) for name in names})
+
+
 def _shown(hospital: Hospital) -> dict[str, Any]:
     latest = _latest(hospital)
     mine = inspections.of_hospital(hospital=hospital, kind=Inspection.Kind.DRY_RUN)
@@ -134,7 +141,8 @@ def _shown(hospital: Hospital) -> dict[str, Any]:
         "result": result,
         "duration": words.about(result["seconds"]) if result else "",
         "held": [(words.link_reason(reason), n) for reason, n in result.get("held", {}).items()],
-        "tables": [(words.TABLES[table], figures) for table, figures in result.get("tables", {}).items()],
+        "total": _figures(result, prefix="n_"),
+        "tables": [(words.TABLES[table], _figures(found)) for table, found in result.get("tables", {}).items()],
         "parked": [(*words.parked_reason(reason), n) for reason, n in result.get("parked", {}).items()],
         "excluded": [(words.EXCLUDED.get(reason, reason), n) for reason, n in result.get("excluded", {}).items()],
         "persons": [(words.PERSONS[name], n) for name, n in result.get("persons", {}).items()],

@@ -1,15 +1,21 @@
-"""Runs in the admin: what each try at a hospital read and changed, and how it ended."""
+"""Runs in the admin: what each try at a hospital read and changed, and how it ended; a page for each."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.views.decorators.http import require_safe
 
 from hospitals.admin import ReadOnly
-from openmrs_sync import words
-from openmrs_sync.admin.page import STYLES
+from openmrs_sync import run_page, words
+from openmrs_sync.admin.page import STYLES, admin_context
 from openmrs_sync.models import SyncRun
 from openmrs_sync.runs import ERRORS
 from passport.admin_site import moment
@@ -68,6 +74,46 @@ class SyncRunAdmin(ReadOnly, _SyncRunAdmin):
 
     class Media:
         css = STYLES
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SyncRun]:
+        return super().get_queryset(request).defer("journal")
+
+    def get_urls(self) -> list[URLPattern]:
+        part = self.admin_site.admin_view(require_safe(self.part_view))
+        # `_version`: asked for by the page itself, it is no use of a login
+        return [path("<uuid:run_id>/part/", part, name="openmrs_sync_run_version"), *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        page = self._read(request, object_id)
+        title = f"Run of {page.run.started_at:%Y-%m-%d %H:%M:%S} UTC: {page.run.hospital.name}"
+        context = {**admin_context(request, title=title), **self._context(request, page)}
+        return TemplateResponse(request, "admin/openmrs_sync/run.html", context)
+
+    def part_view(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
+        """The living part of the page alone."""
+        context = self._context(request, self._read(request, run_id))
+        return TemplateResponse(request, "admin/openmrs_sync/run_part.html", context)
+
+    def _read(self, request: HttpRequest, run_id: str | UUID) -> run_page.RunPage:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = self.get_object(request, str(run_id))
+        if found is None:
+            raise Http404
+        return run_page.read_page(run=found, now=timezone.now())
+
+    def _context(self, request: HttpRequest, page: run_page.RunPage) -> dict[str, Any]:
+        return {
+            "page": page,
+            "run": page.run,
+            "hospital": page.run.hospital,
+            "opts": self.opts,
+            "soon": run_page.SOON,
+            "at": timezone.now(),
+            "may_sync": page.run.hospital.is_live and request.user.has_perm("hospitals.change_hospital"),
+        }
 
     @admin.display(description="started (UTC)", ordering="started_at")
     def shown_started_at(self, run: SyncRun) -> str:

@@ -99,6 +99,14 @@ def grouped(number: int | str | None) -> str:
 
 
 @register.filter
+def seconds(number: float) -> str:
+    """`0.04 s`, `3.2 s`, `5 minutes`: as exact as one reads it."""
+    if number >= 120:
+        return words.duration(number)
+    return f"{number:.2f} s" if number < 1 else f"{number:.1f} s"
+
+
+@register.filter
 def unlocalized(number: int) -> str:
     """As an attribute of HTML wants a number, whatever the language."""
     return str(number)

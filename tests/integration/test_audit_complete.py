@@ -145,6 +145,7 @@ WRITES_NONE: dict[str, str] = {
     "openmrs-sync-run": LISTS,
     "admin:openmrs_sync_certificate": LISTS,
     "admin:openmrs_sync_part_version": LISTS,
+    "admin:openmrs_sync_run_version": LISTS,
     "admin:hospitals_hospital_unmatched": "counts by reason; the list itself is written down by its sheet",
     "admin:openmrs_sync_workbench": LISTS,
     "admin:openmrs_sync_workbench_version": LISTS,

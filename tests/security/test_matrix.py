@@ -62,6 +62,7 @@ ADMIN_PAGES: dict[str, tuple[int, int]] = {
     "admin/openmrs_sync/controlstate/do/<verb>/": (405, 302),
     "admin/openmrs_sync/inspection/<object_id>/change/": (302, 302),
     "admin/openmrs_sync/controlstate/part/": (200, 405),
+    "admin/openmrs_sync/syncrun/<run_id>/part/": (200, 405),
     "admin/openmrs_sync/conceptrule/workbench/": (200, 405),
     "admin/openmrs_sync/conceptrule/workbench/count/": (405, 302),
     "admin/openmrs_sync/conceptrule/workbench/decide/": (302, 302),
