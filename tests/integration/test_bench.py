@@ -1,0 +1,83 @@
+"""The bench in small: what it counts holds at any speed of the machine. Its times are for `./run bench` alone."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import generated
+from bench.engine import PASSWORD, READER
+from bench.figures import AIM, FLOOR, MISSED, Figure
+from bench.stores import Template, run_engine
+from tests.openmrs.server import MariaDBServer
+
+#: Persons with twenty obs each. The larger one is more than a few batches, so that memory has every chance to grow.
+SIZES = {"small": 600, "large": 3_000}
+OBS_EACH = 20
+
+Runs = dict[str, dict[str, dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    """Size → step → what the engine's own process said of it."""
+    folder: Path = tmp_path_factory.mktemp("bench")
+    found: Runs = {}
+    with MariaDBServer() as server:
+        for name, n_patients in SIZES.items():
+            generated.fill(server, database=name, n_obs=n_patients * OBS_EACH, n_patients=n_patients)
+            server.grant_reader(READER, PASSWORD, name)
+            template = Template(folder=folder, name=name, hospitals=[f"{name}:{server.port}:{name}"])
+            with template.copy() as where:
+                printed = run_engine([*where, "--code", name, "--steps", "first", "again", "idle", "render"])
+            found[name] = {step["step"]: step for step in map(json.loads, printed.splitlines())}
+        yield found
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", SIZES)
+def test_every_row_is_read_once_and_what_did_not_change_is_not_written(runs: Runs, name: str) -> None:
+    n_obs = SIZES[name] * OBS_EACH
+    n_rows = n_obs + 2 * n_obs // generated.OBS_PER_ENCOUNTER  # each encounter has its visit
+    first, again = runs[name]["first"], runs[name]["again"]
+    assert (first["n_persons"], first["n_obs"], first["n_read"]) == (SIZES[name], n_obs, n_rows)
+    assert first["n_written"] == n_rows - n_obs // 50  # the voided ones
+    assert (again["n_persons"], again["n_read"], again["n_written"]) == (SIZES[name], n_rows, 0)
+    assert runs[name]["render"]["n_read"] == n_rows
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+def test_an_idle_tick_reads_as_many_rows_of_obs_at_any_size(runs: Runs) -> None:
+    """By the handlers of the hospital's server, not by our own count."""
+    reads = {name: found["idle"]["obs_reads"] for name, found in runs.items()}
+    assert 1_000 < reads["small"] == reads["large"] <= 1_100
+    assert all(found["idle"]["n_persons"] == 0 for found in runs.values())
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_hospital(runs: Runs) -> None:
+    peaks = {name: max(step["peak_mb"] for step in found.values()) for name, found in runs.items()}
+    assert peaks["large"] < 1.15 * peaks["small"]
+    assert peaks["large"] < 150
+
+
+@pytest.mark.parametrize(
+    "value, is_most, verdict",
+    [(3, False, AIM), (2, False, FLOOR), (1.9, False, MISSED), (2, True, AIM), (3, True, FLOOR), (3.1, True, MISSED)],
+)
+def test_a_figure_says_whether_it_reaches_its_floor_and_its_aim(value: float, is_most: bool, verdict: str) -> None:
+    floor, aim = (3, 2) if is_most else (2, 3)
+    figure = Figure(name="speed", value=value, unit="×", floor=floor, aim=aim, is_most=is_most)
+    assert figure.verdict == verdict
+
+
+def test_a_figure_that_was_not_measured_says_so_and_why() -> None:
+    figure = Figure(name="speed", value=None, unit="×", floor=1, aim=2, note="no server here")
+    assert figure.verdict == "not measured"
+    assert "no server here" in figure.row()
