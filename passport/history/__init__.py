@@ -8,7 +8,7 @@ subquery, no queryset inside `__in`. Each function makes the same number of quer
     shapes    what comes out, and the filters that go in
     filters   a URL's query → filters
     shown     which records may be shown, and what one looks like
-    records   the list, and one record        visits   the history by visit
+    records   the list, and one record        outlines, visits   the history by visit
     summary   the overview                    standing what holds now, as far as anyone says
     fresh     how far each hospital can be trusted
     chips     how many entries each filter would leave
@@ -17,7 +17,6 @@ subquery, no queryset inside `__in`. Each function makes the same number of quer
     looks     who looked                      words, cursors   searching, paging
 """
 
-from passport.history.chips import Facets, facets
 from passport.history.filters import parse_filters
 from passport.history.fresh import freshness
 from passport.history.looks import all_looks, looks_page
@@ -33,6 +32,7 @@ from passport.history.shapes import (
     Block,
     CategoryGroup,
     Entry,
+    Facets,
     Filters,
     Freshness,
     FreshnessState,
@@ -52,7 +52,7 @@ from passport.history.shapes import (
 from passport.history.standing import standing_of
 from passport.history.summary import overview
 from passport.history.trends import LONGEST_TREND, Curve, Trend, TrendChart, trend
-from passport.history.visits import visits_page
+from passport.history.visits import all_visits, visits_page
 
 __all__ = [
     "LONGEST_PAGE",
@@ -89,7 +89,7 @@ __all__ = [
     "VisitsPage",
     "all_looks",
     "all_medicines",
-    "facets",
+    "all_visits",
     "freshness",
     "looks_page",
     "match_rules",

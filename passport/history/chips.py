@@ -1,51 +1,34 @@
 """How many entries each further choice would leave: the counts beside the filters of the history."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from passport.access.scope import Scope, visible
-from passport.history.shapes import IN_ORDER, Filters, Status
-from passport.history.words import holds, words_of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facets:
-    """Entries that fit all filters but the one of the same kind; of `hospitals` and `categories` by code and word.
-
-    Counted from what this look may show, so a count says nothing of what it leaves out.
-    """
-
-    hospitals: Mapping[str, int]
-    categories: Mapping[str, int]
-    years: Mapping[str, int]  # newest first
-    n_flagged: int
-    hospital_names: Mapping[str, str]
+from passport.access.scope import Visible
+from passport.history.outlines import Row
+from passport.history.shapes import IN_ORDER, Facets, Filters, Status
 
 
-def facets(*, scope: Scope, filters: Filters) -> Facets:
-    """One pass over the history. What qualifies another entry is not counted beside it."""
-    seen = visible(scope)
-    found = seen.records.filter(part_of__isnull=True)
-    if filters.status != Status.ALL:
-        found = found.filter(status=filters.status)
-    words = words_of(filters.q)
-    codes = {link.pk: link.hospital.code for link in seen.links}
-    names = ["link_id", "category", "flag", "at_local", *(["concept", "value"] if words else [])]
+def facets_of(rows: Sequence[Row], *, found: set[str] | None, filters: Filters, seen: Visible) -> Facets:
+    """Counts of all these rows. `found`: keys of those that hold the words. What qualifies another is not counted."""
+    codes = {f"{link.hospital.number:04d}": link.hospital.code for link in seen.links}
+    # Visits hold many alike: what is the same in all that filters ask for is looked at once.
+    alike = Counter(
+        (row.key[:4], row.category, row.flag in IN_ORDER, row.at_local[:10] if row.at_local else "")
+        for row in rows
+        if row.part_of is None and filters.status in {Status.ALL, row.status} and (found is None or row.key in found)
+    )
     hospitals, categories, years = Counter[str](), Counter[str](), Counter[str]()
     n_flagged = 0
-    for link_id, category, flag, at_local, *text in found.values_list(*names):
-        if words and not holds("\n".join(text), words):
-            continue
-        misses = _misses(codes[link_id], category, flag, at_local, filters)
-        if not misses - {"hospital"}:
-            hospitals[codes[link_id]] += 1
-        if not misses - {"category"}:
-            categories[category] += 1
-        if not misses - {"days"} and at_local:
-            years[at_local[:4]] += 1
-        if not misses - {"flagged"} and flag not in IN_ORDER:
-            n_flagged += 1
+    for (number, category, is_in_order, day), n in alike.items():
+        misses = _misses(codes[number], category, is_in_order, day, filters)
+        if misses <= {"hospital"}:
+            hospitals[codes[number]] += n
+        if misses <= {"category"}:
+            categories[category] += n
+        if misses <= {"days"} and day:
+            years[day[:4]] += n
+        if misses <= {"flagged"} and not is_in_order:
+            n_flagged += n
     return Facets(
         hospitals=dict(hospitals),
         categories=dict(categories),
@@ -55,20 +38,16 @@ def facets(*, scope: Scope, filters: Filters) -> Facets:
     )
 
 
-def _misses(hospital: str, category: str, flag: str | None, at_local: str | None, filters: Filters) -> frozenset[str]:
-    """Which of the filters an entry does not fit."""
+def _misses(hospital: str, category: str, is_in_order: bool, day: str, filters: Filters) -> set[str]:
+    """Which of the filters an entry does not fit. `day`: empty where it has none."""
     found = set()
     if filters.hospital and hospital != filters.hospital:
         found.add("hospital")
     if filters.category and category != filters.category:
         found.add("category")
-    if filters.is_flagged and flag in IN_ORDER:
+    if filters.is_flagged and is_in_order:
         found.add("flagged")
     first, last = filters.from_date, filters.to_date
-    if (first or last) and (
-        at_local is None
-        or (first is not None and at_local[:10] < first.isoformat())
-        or (last is not None and at_local[:10] > last.isoformat())
-    ):
+    if (first and day < first.isoformat()) or (last and (not day or day > last.isoformat())):
         found.add("days")
-    return frozenset(found)
+    return found

@@ -11,10 +11,13 @@ from passport.models.record import Category
 #: Records of one page of the history.
 PAGE = 50
 LONGEST_PAGE = 200
-#: Visits of one page; a page ends earlier after so many records.
+#: Visits of one page; a page ends earlier after so many records, or so much text of theirs (bytes, see `visits`).
 VISITS = 10
-RECORDS_OF_A_VISITS_PAGE = 500
+RECORDS_OF_A_VISITS_PAGE = 70
+TEXT_OF_A_VISITS_PAGE = 10_000
 LONGEST_SEARCH = 200
+#: A text longer than this is cut in lists; the record's own page has it in full.
+LONGEST_TEXT = 600
 #: Keys asked for at once: below what every store takes as one list.
 KEYS_AT_ONCE = 10_000
 
@@ -162,8 +165,10 @@ class VisitView:
     location: str
     providers: Sequence[str]
     groups: Sequence[CategoryGroup]
-    n_records: int
+    n_records: int  # of this page
     also_held_by: Sequence[str] = ()  # hospitals whose cloned database holds the same visit
+    n_before: int = 0  # entries of this visit that stand on the page before
+    n_after: int = 0  # and on the next
     n_withdrawn: int = 0  # entries that fit the filters, but that the hospital has taken back
 
 
@@ -177,10 +182,25 @@ class Year:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Facets:
+    """Entries that fit all filters but the one of the same kind; of `hospitals` and `categories` by code and word.
+
+    Counted from what this look may show, so a count says nothing of what it leaves out.
+    """
+
+    hospitals: Mapping[str, int]
+    categories: Mapping[str, int]
+    years: Mapping[str, int]  # newest first
+    n_flagged: int
+    hospital_names: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VisitsPage:
     results: Sequence[VisitView]
     next: str | None
-    years: Sequence[Year] = ()  # of the whole history, as far as it fits the filters; newest first
+    years: Sequence[Year]  # of the whole history, as far as it fits the filters; newest first
+    facets: Facets  # what each further choice would leave
 
 
 class FreshnessState(StrEnum):

@@ -10,8 +10,8 @@ from passport.history.shapes import RecordView
 from passport.history.shown import by_keys, views_of
 from passport.models.record import Category
 
-#: Records of one page: what a small screen can hold, and a chart can show apart.
-LONGEST_TREND = 100
+#: Records of one page: what a small screen can hold, a chart can show apart, and a slow line can carry.
+LONGEST_TREND = 50
 #: CIEL: systolic and diastolic blood pressure, which mean something only together.
 PRESSURE = ("5085", "5086")
 

@@ -1,6 +1,7 @@
 """Rows that a cloned database holds a second time: the same uuid at two hospitals, saying the same. Shown once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from passport.access.scope import Visible
@@ -22,7 +23,7 @@ class Twin(Protocol):
     def at_local(self) -> str | None: ...
 
 
-def twins(rows: Iterable[Twin], seen: Visible) -> Mapping[str, Sequence[str]]:
+def twins(rows: Sequence[Twin], seen: Visible) -> Mapping[str, Sequence[str]]:
     """Key of the record that is shown → keys of the others that say the very same elsewhere.
 
     Only rows that this look may show take part. Where moment, state or value differ, the copies have gone their own
@@ -30,9 +31,10 @@ def twins(rows: Iterable[Twin], seen: Visible) -> Mapping[str, Sequence[str]]:
     """
     if len({link.hospital_id for link in seen.links}) < 2:
         return {}
+    times = Counter(row.source_uuid for row in rows)
     same: dict[tuple[str, str, str, str | None], list[str]] = {}
     for row in rows:
-        if row.source_uuid:
+        if row.source_uuid and times[row.source_uuid] > 1:
             same.setdefault((row.table, row.source_uuid, row.status, row.at_local), []).append(row.key)
     several = {name: keys for name, keys in same.items() if len({key[:4] for key in keys}) > 1}
     values = _values([key for keys in several.values() for key in keys], seen)

@@ -1,31 +1,28 @@
-"""The history by visit."""
+"""The history by visit: page by page, or whole."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from passport.access.scope import Scope, Visible, visible
-from passport.history.cursors import VISIT_KEY, cursor_at, position_of
+from passport.history.chips import facets_of
+from passport.history.cursors import cursor_at, place_in_visits
+from passport.history.outlines import Outline, Outlines, Row, outlines_of, read_rows, with_words, years_of
 from passport.history.shapes import (
-    IN_ORDER,
     LONGEST_PAGE,
+    LONGEST_TEXT,
     RECORDS_OF_A_VISITS_PAGE,
+    TEXT_OF_A_VISITS_PAGE,
     VISITS,
     Block,
     CategoryGroup,
     Entry,
     Filters,
     RecordView,
-    Status,
     VisitsPage,
     VisitView,
-    Year,
 )
 from passport.history.shown import by_keys, views_of
-from passport.history.twins import twins
-from passport.history.words import holds, words_of
-from passport.models import UNDATED
 from passport.models.record import Category
 
 _CATEGORY_ORDER = [
@@ -38,9 +35,6 @@ _CATEGORY_ORDER = [
     Category.OTHER,
 ]
 
-#: Reasons for which a hospital no longer stands by an entry. Others only say that it stands elsewhere now.
-TAKEN_BACK = {"voided", "parent_voided", "gone"}
-
 
 def visits_page(
     *, scope: Scope, filters: Filters | None = None, cursor: str | None = None, limit: int = VISITS
@@ -48,218 +42,185 @@ def visits_page(
     """The history by visit, newest first, undated last; with filters, the visits that hold a match. Raises BadCursor.
 
     Withdrawn visits and encounters lend their name to what is shown of them only when nothing current can. A row that
-    a cloned database holds too is shown once, at the hospital that was connected first.
+    a cloned database holds too is shown once, at the hospital that was connected first. A visit that is longer than
+    a page goes on on the next one; what came into it between two pages may be missed there, what was there is not.
     """
     filters = filters or Filters()
-    position = position_of(cursor, VISIT_KEY) if cursor else None
+    order_at, at_visit, at_entry = place_in_visits(cursor) if cursor else (None, "", "")
     seen = visible(scope)
-    outlines = _outlines(seen, filters)
-    later = [outline for outline in outlines if position is None or outline.place < position]
-    taken = _fitting(later, max(1, min(limit, LONGEST_PAGE)))
-    keys = [key for outline in taken for key in outline.keys]
-    views = {view.id: view for view in views_of(by_keys(seen, keys), seen)}
-    holders = {f"{link.hospital.number:04d}": link.hospital.name for link in seen.links}
-    last = taken[-1] if len(taken) < len(later) else None
+    rows = read_rows(seen, filters)
+    found = with_words(rows, filters)
+    outlines = outlines_of(rows, found=found, filters=filters, seen=seen)
+    later = [
+        visit
+        for visit in outlines.visits
+        if order_at is None or visit.place < (order_at, at_visit) or (at_entry and visit.place == (order_at, at_visit))
+    ]
+    drafted = _parts(later, limit=max(1, min(limit, LONGEST_PAGE)), first_entry=at_entry)
+    views = _views(drafted, seen)
+    parts = _light(drafted, views)
     return VisitsPage(
-        # One whose rows have all gone between the two queries has nothing left to say.
-        results=[_visit_view(o, views, holders) for o in taken if any(row.key in views for row in o.members)],
-        next=cursor_at(*last.place) if last else None,
-        years=_years(outlines),
+        results=_shown(parts, views, outlines=outlines, seen=seen),
+        next=_next(parts, n_later=len(later)),
+        years=years_of(outlines.visits),
+        facets=facets_of(rows, found=found, filters=filters, seen=seen),
     )
 
 
-class _Row(NamedTuple):
-    """What is needed of a record to find its visit."""
-
-    key: str
-    order_at: int
-    at_local: str | None
-    category: str
-    flag: str | None
-    status: str
-    table: str
-    visit_id: int | None
-    encounter_id: int | None
-    part_of: str | None
-    concept_id: int | None
-    source_uuid: str
-    entered_at_local: str | None
-    withdrawn_reason: str
-    text: str
+def all_visits(*, scope: Scope) -> Sequence[VisitView]:
+    """Every visit with its current entries, newest first: for paper."""
+    seen, filters = visible(scope), Filters()
+    outlines = outlines_of(read_rows(seen, filters), found=None, filters=filters, seen=seen)
+    parts = [_Part(visit=visit, blocks=_blocks(visit)) for visit in outlines.visits]
+    return _shown(parts, _views(parts, seen), outlines=outlines, seen=seen)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Outline:
-    """One visit before its records are read in full."""
+# --- what fits on a page ----------------------------------------------------------------------------------------------
 
-    key: str  # hospital number and epoch; v, e or d; visit id, encounter id or day
-    visit_id: int | None
-    encounter_id: int | None
-    headers: list[_Row] = field(default_factory=list)  # rows of the visit or encounter itself
-    members: list[_Row] = field(default_factory=list)  # rows that are wanted, headers among them
-    earlier: dict[str, list[_Row]] = field(default_factory=dict)  # by the member's key; see `_earlier`
-    twins: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of the whole history
-    n_withdrawn: int = 0
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """A visit as far as one page shows it. `blocks`: the rows of each obs group, or one row with what qualifies it."""
+
+    visit: Outline
+    blocks: Sequence[Sequence[Row]]
+    n_before: int = 0
+    rest: Sequence[Sequence[Row]] = ()  # blocks for the next page
 
     @property
-    def header(self) -> _Row | None:
-        return min(self.headers, key=lambda row: (row.status != Status.CURRENT, row.key), default=None)
-
-    @property
-    def place(self) -> tuple[int, str]:
-        header = self.header
-        if header is not None and header.order_at != UNDATED:
-            return header.order_at, self.key
-        return max(row.order_at for row in self.members), self.key
-
-    @property
-    def date(self) -> str | None:
-        """The hospital's day, as the visit's card gives it."""
-        moments = [self.header.at_local] if self.header else [row.at_local for row in self.members]
-        return min((moment[:10] for moment in moments if moment), default=None)
+    def n_rows(self) -> int:
+        return sum(len(block) for block in self.blocks)
 
     @property
     def keys(self) -> list[str]:
-        keys = [row.key for row in self.members] + [row.key for rows in self.earlier.values() for row in rows]
-        header = self.header
-        return keys if header is None or header.key in keys else [*keys, header.key]
+        """Of all that is read in full for it."""
+        shown = [row.key for block in self.blocks for row in block]
+        earlier = [row.key for key in shown for row in self.visit.earlier.get(key, ())]
+        header = self.visit.header
+        return [*shown, *earlier, *([header.key] if header else [])]
+
+    def cut(self, n_blocks: int) -> "_Part":
+        return replace(self, blocks=self.blocks[:n_blocks], rest=[*self.blocks[n_blocks:], *self.rest])
 
 
-def _outlines(seen: Visible, filters: Filters) -> list[_Outline]:
-    """Every visit that holds a record that is wanted, newest first, undated last."""
-    rows = _rows(seen, filters)
-    visit_of = {
-        (row.key[:6], row.encounter_id): row.visit_id
-        for row in rows
-        if row.encounter_id is not None and row.visit_id is not None
-    }
-    same = twins(rows, seen)
-    again = {key for keys in same.values() for key in keys}
-    fitting = _fitting_rows(rows, filters)
-    wanted = {row.key for row in fitting if filters.status in {Status.ALL, row.status}} - again
-    earlier = _earlier(rows) if filters.status == Status.CURRENT else {}
-    counted = {row.key for row in fitting if row.withdrawn_reason in TAKEN_BACK} - again
-    counted -= {row.key for found in earlier.values() for row in found}
-    outlines: dict[str, _Outline] = {}
-    for row in rows:
-        visit_id = row.visit_id
-        if visit_id is None and row.encounter_id is not None:
-            visit_id = visit_of.get((row.key[:6], row.encounter_id))
-        outline = _outline_of(row, visit_id)
-        outline = outlines.setdefault(outline.key, outline)
-        outline.twins = same
-        if row.table == ("visit" if outline.visit_id is not None else "encounter"):
-            outline.headers.append(row)
-        if row.key in wanted:
-            outline.members.append(row)
-            if row.key in earlier:
-                outline.earlier[row.key] = earlier[row.key]
-        elif row.key in counted:
-            outline.n_withdrawn += 1
-    return sorted((o for o in outlines.values() if o.members), key=lambda o: o.place, reverse=True)
+def _parts(visits: Sequence[Outline], *, limit: int, first_entry: str) -> list[_Part]:
+    """As many visits as one page bears; at least one, cut where it alone is too long."""
+    parts: list[_Part] = []
+    n_rows = 0
+    for visit in visits[:limit]:
+        part = _Part(visit=visit, blocks=_blocks(visit))
+        if first_entry and not parts:
+            part = _from(part, first_entry)
+        n_rows += part.n_rows
+        if n_rows <= RECORDS_OF_A_VISITS_PAGE:
+            parts.append(part)
+        else:
+            return parts or [part.cut(_n_fitting([len(b) for b in part.blocks], most=RECORDS_OF_A_VISITS_PAGE))]
+    return parts
 
 
-def _earlier(rows: Iterable[_Row]) -> dict[str, list[_Row]]:
-    """Key of a current obs → the withdrawn ones that answered the same question before, oldest first.
-
-    OpenMRS edits an obs by voiding it and writing another; which replaces which is not kept here. So: the same question
-    at the same moment of the same encounter, entered earlier; and only where exactly one answer is left. Two diagnoses
-    that were entered together, one of them withdrawn, are no versions of each other.
-    """
-    answers: dict[tuple[str, int, int, str | None], list[_Row]] = {}
-    for row in rows:
-        if row.table == "obs" and row.encounter_id is not None and row.concept_id is not None:
-            answers.setdefault((row.key[:6], row.encounter_id, row.concept_id, row.at_local), []).append(row)
-    found: dict[str, list[_Row]] = {}
-    for same in answers.values():
-        current = [row for row in same if row.status == Status.CURRENT]
-        if len(current) == 1:
-            entered = current[0].entered_at_local or ""
-            before = [
-                row for row in same if row.withdrawn_reason == "voided" and (row.entered_at_local or "~") < entered
-            ]
-            if before:
-                found[current[0].key] = sorted(before, key=lambda row: row.key)
-    return found
+def _from(part: _Part, first_entry: str) -> _Part:
+    """From the block that begins with this entry on; the whole where it is gone: rather twice than not at all."""
+    for position, block in enumerate(part.blocks):
+        if block[0].key == first_entry:
+            n_before = sum(len(before) for before in part.blocks[:position])
+            return replace(part, blocks=part.blocks[position:], n_before=n_before)
+    return part
 
 
-def _years(outlines: Iterable[_Outline]) -> list[Year]:
-    """The years in the order of the history, each with where it begins."""
-    found: dict[str | None, Year] = {}
-    before: _Outline | None = None
-    for outline in outlines:
-        name = outline.date[:4] if outline.date else None
-        year = found.get(name) or Year(year=name, n_visits=0, cursor=cursor_at(*before.place) if before else None)
-        found[name] = replace(year, n_visits=year.n_visits + 1)
-        before = outline
-    return list(found.values())
+def _light(parts: Sequence[_Part], views: Mapping[str, RecordView]) -> Sequence[_Part]:
+    """The same without what would make the page too heavy: many long notes."""
+    weight = 0
+    for position, part in enumerate(parts):
+        weights = [sum(_weight(views[row.key]) for row in block if row.key in views) for block in part.blocks]
+        weight += sum(weights)
+        if weight > TEXT_OF_A_VISITS_PAGE:
+            return parts[:position] or [part.cut(_n_fitting(weights, most=TEXT_OF_A_VISITS_PAGE))]
+    return parts
 
 
-def _rows(seen: Visible, filters: Filters) -> list[_Row]:
-    """All records of the chosen hospitals, wanted or not: what is not wanted may still name the visit."""
-    names = _Row._fields[:-1]
-    text_names = ["concept", "value"] if filters.q else []
-    return [
-        _Row._make((*row[: len(names)], "\n".join(row[len(names) :])))
-        for row in seen.only(filters.hospital).records.values_list(*names, *text_names)
-    ]
+def _n_fitting(sizes: Sequence[int], *, most: int) -> int:
+    """How many of the first make no more than this together; at least one."""
+    total = 0
+    for position, size in enumerate(sizes):
+        total += size
+        if total > most:
+            return max(1, position)
+    return len(sizes)
 
 
-def _fitting_rows(rows: Sequence[_Row], filters: Filters) -> list[_Row]:
-    """The rows that match, and what qualifies them; whether they are withdrawn is not looked at."""
-    words = words_of(filters.q)
-    first = filters.from_date.isoformat() if filters.from_date else ""
-    last = f"{filters.to_date.isoformat()} 23:59:59" if filters.to_date else ""
-    found = {
-        row.key
-        for row in rows
-        if (not filters.category or row.category == filters.category)
-        and (not filters.is_flagged or row.flag not in IN_ORDER)
-        and (not (first or last) or row.at_local is not None)
-        and (not first or (row.at_local or "") >= first)
-        and (not last or (row.at_local or "") <= last)
-        and holds(row.text, words)
-    }
-    return [row for row in rows if row.key in found or row.part_of in found]
+def _weight(view: RecordView) -> int:
+    """Bytes of its texts, as far as a page shows them."""
+    texts = [view.concept, view.value, *map(str, view.details.values())]
+    return sum(len(text[:LONGEST_TEXT].encode()) for text in texts)
 
 
-def _outline_of(row: _Row, visit_id: int | None) -> _Outline:
-    prefix = row.key[:6]
-    if visit_id is not None:
-        return _Outline(key=f"{prefix}v{visit_id:010d}", visit_id=visit_id, encounter_id=None)
-    if row.encounter_id is not None:
-        return _Outline(key=f"{prefix}e{row.encounter_id:010d}", visit_id=None, encounter_id=row.encounter_id)
-    return _Outline(key=f"{prefix}d{(row.at_local or 'undated')[:10]}", visit_id=None, encounter_id=None)
-
-
-def _fitting(outlines: Sequence[_Outline], limit: int) -> list[_Outline]:
-    """The first visits, as many as one page bears; at least one."""
-    taken: list[_Outline] = []
-    n_records = 0
-    for outline in outlines[:limit]:
-        n_records += len(outline.members)
-        if taken and n_records > RECORDS_OF_A_VISITS_PAGE:
-            break
-        taken.append(outline)
-    return taken
-
-
-def _visit_view(outline: _Outline, views: Mapping[str, RecordView], holders: Mapping[str, str]) -> VisitView:
-    header = views.get(outline.header.key) if outline.header else None
+def _blocks(visit: Outline) -> list[list[Row]]:
+    """What stands together, in an order that does not change: by category, moment, key. The header is not among it."""
+    header = visit.header
     members = sorted(
-        (views[row.key] for row in outline.members if row.key in views),
+        (row for row in visit.members if header is None or row.key != header.key),
+        key=lambda row: (row.at_local is None, row.at_local or "", row.key),
+    )
+    by_key = {row.key: row for row in members}
+    blocks: dict[int | str, list[Row]] = {}
+    for row in members:
+        whole = by_key.get(row.part_of or "", row)
+        blocks.setdefault(whole.key if whole.group_id is None else whole.group_id, []).append(row)
+    in_order = sorted(blocks.values(), key=lambda block: _CATEGORY_ORDER.index(Category(_category_of(block))))
+    # A group longer than a page is no card any more.
+    most = RECORDS_OF_A_VISITS_PAGE
+    return [block[start : start + most] for block in in_order for start in range(0, len(block), most)]
+
+
+def _category_of(rows: Sequence[Row] | Sequence[RecordView]) -> str:
+    """The category of most of them."""
+    return Counter(row.category for row in rows).most_common(1)[0][0]
+
+
+def _next(parts: Sequence[_Part], *, n_later: int) -> str | None:
+    if not parts:
+        return None
+    last = parts[-1]
+    if last.rest:
+        return cursor_at(*last.visit.place, last.rest[0][0].key)
+    return cursor_at(*last.visit.place) if len(parts) < n_later else None
+
+
+# --- how it is shown --------------------------------------------------------------------------------------------------
+
+
+def _views(parts: Sequence[_Part], seen: Visible) -> dict[str, RecordView]:
+    keys = [key for part in parts for key in part.keys]
+    return {view.id: view for view in views_of(by_keys(seen, keys), seen)}
+
+
+def _shown(
+    parts: Sequence[_Part], views: Mapping[str, RecordView], *, outlines: Outlines, seen: Visible
+) -> list[VisitView]:
+    """One whose rows have all gone between the two queries has nothing left to say."""
+    holders = {f"{link.hospital.number:04d}": link.hospital.name for link in seen.links}
+    also = {key: [holders[twin[:4]] for twin in same] for key, same in outlines.twins.items() if key in views}
+    return [_visit_view(part, views, also) for part in parts if any(row.key in views for row in part.visit.members)]
+
+
+def _visit_view(part: _Part, views: Mapping[str, RecordView], also: Mapping[str, Sequence[str]]) -> VisitView:
+    visit = part.visit
+    header = views.get(visit.header.key) if visit.header else None
+    inside = sorted(
+        (views[row.key] for block in part.blocks for row in block if row.key in views),
         key=lambda view: (view.at_local is None, view.at_local or "", view.id),
     )
+    wanted = {row.key for row in visit.members}
+    members = [header, *inside] if header and header.id in wanted else inside
     about = header or members[0]
-    inside = [view for view in members if header is None or view.id != header.id]
-    also = {key: [holders[twin[:4]] for twin in twins] for key, twins in outline.twins.items() if key in views}
-    earlier = {key: [views[r.key] for r in rows if r.key in views] for key, rows in outline.earlier.items()}
+    earlier = {key: [views[r.key] for r in rows if r.key in views] for key, rows in visit.earlier.items()}
     return VisitView(
-        key=outline.key,
+        key=visit.key,
         hospital=about.hospital,
         hospital_name=about.hospital_name,
-        visit_id=outline.visit_id,
-        encounter_id=outline.encounter_id,
+        visit_id=visit.visit_id,
+        encounter_id=visit.encounter_id,
         title=(header.value or header.concept) if header else "",
         at=about.at,
         date=about.date,
@@ -268,7 +229,9 @@ def _visit_view(outline: _Outline, views: Mapping[str, RecordView], holders: Map
         groups=_grouped(inside, earlier=earlier, also=also),
         n_records=len(members),
         also_held_by=also.get(header.id, []) if header else [],
-        n_withdrawn=outline.n_withdrawn,
+        n_withdrawn=visit.n_withdrawn,
+        n_before=part.n_before,
+        n_after=sum(len(block) for block in part.rest),
     )
 
 
@@ -300,7 +263,7 @@ def _grouped(
             groups.setdefault(group, []).append(entry)
     blocks: dict[str, list[Block]] = {}
     for entries in groups.values():
-        category = Counter(entry.record.category for entry in entries).most_common(1)[0][0]
+        category = _category_of([entry.record for entry in entries])
         blocks.setdefault(category, []).append(Block(group=entries[0].record.group, entries=entries))
     return [
         CategoryGroup(

@@ -1,11 +1,8 @@
-"""What goes on paper: which part of the record, all of its visits, and the few facts of an emergency card."""
+"""What goes on paper: which part of the record, and the few facts of an emergency card."""
 
-from collections.abc import Sequence
-
-from passport import history
 from passport.access import Scope
 from passport.access.scope import visible
-from passport.history import Filters, Status, VisitView
+from passport.history import Status
 from passport.history.words import fold
 from passport.models import Patient, PatientIdentifier
 from passport.sharing.content import Wish
@@ -13,8 +10,6 @@ from passport.sharing.content import Wish
 #: Names by which hospitals ask for the blood group. CIEL 300 is "Blood typing", 163126 "Blood type, ABO and Rh".
 BLOOD_GROUP_UUIDS = frozenset(f"{number}".ljust(36, "A") for number in (300, 163126))
 BLOOD_GROUP_NAMES = frozenset({"blood group", "blood type", "blood typing", "abo and rh blood group", "groupe sanguin"})
-#: Pages of the history that one document takes: far more than anybody has.
-_MOST_PAGES = 10_000
 
 
 def scope_on_paper(scope: Scope, *, wish: Wish) -> Scope:
@@ -25,19 +20,6 @@ def scope_on_paper(scope: Scope, *, wish: Wish) -> Scope:
 
 def n_entries(scope: Scope) -> int:
     return visible(scope).records.filter(status=Status.CURRENT).count()
-
-
-def all_visits(scope: Scope) -> Sequence[VisitView]:
-    """Every visit with its current entries, newest first."""
-    found: list[VisitView] = []
-    cursor: str | None = None
-    for _page in range(_MOST_PAGES):
-        page = history.visits_page(scope=scope, filters=Filters(), cursor=cursor)
-        found += page.results
-        cursor = page.next
-        if cursor is None:
-            break
-    return found
 
 
 def blood_group(scope: Scope) -> str:

@@ -1,6 +1,7 @@
 """Small things that templates need: icons, days and figures as people read them."""
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from django import template
@@ -17,10 +18,13 @@ register = template.Library()
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """A symbol of icons.svg. Decoration only: the words stand beside it."""
+    return _icon(static("passport/icons.svg"), name)
+
+
+@lru_cache(maxsize=200)
+def _icon(file: str, name: str) -> SafeString:
     return format_html(
-        '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
-        static("passport/icons.svg"),
-        name,
+        '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>', file, name
     )
 
 

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from passport.forms import CATEGORY_NAMES
 from passport.history import Block, CategoryGroup, Entry, RecordView, Standing, Stated, VisitView
+from passport.history.shapes import LONGEST_TEXT
 from passport.models.record import Category
 from passport.templatetags.pages import clock, figure, short_day
 from passport.views import words
@@ -21,8 +23,8 @@ from passport.views.plain import NO_WORDS, PlainWords, heading
 LONGEST_NAME_BESIDE, LONGEST_VALUE_BESIDE = 60, 40
 #: A name is cut here; the record's own page has it in full.
 LONGEST_NAME = 160
-#: A text longer than this is cut; the record's own page has it in full.
-LONGEST_TEXT = 600
+#: Conditions, and medicines, of the overview.
+LONGEST_STATED = 30
 
 #: The order inside a visit: what is wrong, what was given, what was found.
 CATEGORY_ORDER = [
@@ -72,10 +74,20 @@ class Pages:
         return self.patient_id is None
 
     def record(self, key: str) -> str:
-        return self._address("record", key)
+        return _address_of("record", self.patient_id).replace(_ANY_KEY, key)
 
     def trend(self, key: str) -> str:
-        return self._address("trend", key)
+        return _address_of("trend", self.patient_id).replace(_ANY_KEY, key)
+
+
+#: A key that no record has.
+_ANY_KEY = "000000x0000000000"
+
+
+@lru_cache(maxsize=1000)
+def _address_of(name: str, patient_id: UUID | None) -> str:
+    """The address of one record's page, with a key to be replaced: Django takes its time to make one."""
+    return Pages(patient_id=patient_id)._address(name, _ANY_KEY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +136,7 @@ def line(
         about.append(short_day(record.date))
     return Line(
         url=pages.record(record.id),
-        name=Truncator(plain_name).chars(LONGEST_NAME) or _("Entry without a name"),
+        name=_shortened(plain_name) or _("Entry without a name"),
         value=f"{value[:LONGEST_TEXT]}…" if is_cut else plain_value,
         unit=record.unit,
         is_long=_is_long(record, plain_name, plain_value),
@@ -136,10 +148,14 @@ def line(
         is_withdrawn=is_withdrawn,
         withdrawn_words=words.withdrawn(record.withdrawn_reason) if is_withdrawn else "",
         when=short_day(record.date),
-        own_name=Truncator(own_name).chars(LONGEST_NAME),
+        own_name=_shortened(own_name),
         own_value=own_value,
         is_hidden=record.is_hidden,
     )
+
+
+def _shortened(name: str) -> str:
+    return Truncator(name).chars(LONGEST_NAME) if len(name) > LONGEST_NAME else name
 
 
 def _flag_class(flag: str | None) -> str:
@@ -251,20 +267,27 @@ class StatedLines:
 
     current: Sequence[Line]
     unknown: Sequence[Line]
+    n_more: int = 0  # that the page has no room for
 
     def __bool__(self) -> bool:
         return bool(self.current or self.unknown)
 
 
 def stated(found: Sequence[Stated], *, pages: Pages, plain: PlainWords = NO_WORDS) -> StatedLines:
-    def of(standing: Standing) -> list[Line]:
-        return [
-            line(each.record, pages=pages, qualifiers=each.qualifiers, with_day=True, with_hospital=True, plain=plain)
-            for each in found
-            if each.standing is standing
-        ]
+    def made(each: Stated) -> Line:
+        return line(
+            each.record, pages=pages, qualifiers=each.qualifiers, with_day=True, with_hospital=True, plain=plain
+        )
 
-    return StatedLines(current=of(Standing.CURRENT), unknown=of(Standing.UNKNOWN))
+    current = [each for each in found if each.standing is Standing.CURRENT]
+    unknown = [each for each in found if each.standing is Standing.UNKNOWN]
+    # What is known to hold comes first, where not all has room.
+    shown = [*current, *unknown][:LONGEST_STATED]
+    return StatedLines(
+        current=[made(each) for each in shown if each.standing is Standing.CURRENT],
+        unknown=[made(each) for each in shown if each.standing is Standing.UNKNOWN],
+        n_more=len(current) + len(unknown) - len(shown),
+    )
 
 
 #: CIEL codes in the order in which measurements are read: pressure, pulse, temperature, breath, oxygen, weight, height.

@@ -11,9 +11,9 @@ from passport.views import words
 from passport.views.lines import Line, Pages, line
 from passport.views.plain import PlainWords
 
-#: Drugs of the past on the page; the history has them all.
-LONGEST_PAST = 60
-#: Earlier prescriptions under one drug.
+#: Prescriptions on the page, those that may still count first; the history has them all. One is about 1 KB.
+LONGEST_PAGE = 36
+#: Earlier prescriptions under one drug: lines, two of which take the room of one prescription.
 LONGEST_EARLIER = 10
 #: What stands as a fact of its own under the prescription.
 HOW = ("dose", "route", "frequency", "as_needed", "duration", "quantity", "instructions")
@@ -65,17 +65,20 @@ def sections(found: Medicines, *, pages: Pages, plain: PlainWords) -> list[Medic
         ),
         (Standing.PAST, _("In the past"), _("Ended by the dates that the hospitals wrote."), found.past),
     )
-    return [
-        MedicineSection(
-            state=state.value,
-            title=title,
-            sentence=sentence,
-            cards=[_card(each, pages=pages, plain=plain) for each in medicines[:LONGEST_PAST]],
-            n_more=max(len(medicines) - LONGEST_PAST, 0),
-        )
-        for state, title, sentence, medicines in told
-        if medicines
-    ]
+    room, made = LONGEST_PAGE, []
+    for state, title, sentence, medicines in told:
+        cards = []
+        for medicine in medicines:
+            if room <= 0:
+                break
+            cards.append(_card(medicine, pages=pages, plain=plain))
+            room -= len(cards[-1].courses) + len(cards[-1].earlier) // 2
+        if medicines:
+            section = MedicineSection(
+                state=state.value, title=title, sentence=sentence, cards=cards, n_more=len(medicines) - len(cards)
+            )
+            made.append(section)
+    return made
 
 
 def _card(medicine: Medicine, *, pages: Pages, plain: PlainWords) -> MedicineCard:

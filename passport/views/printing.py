@@ -83,7 +83,7 @@ def on_paper(scope: Scope, *, what: str, now: dt.datetime) -> dict[str, Any]:
     pages = Pages()
     shown = history.overview(scope=scope, now=now)
     measured = [*shown.latest_results, *lines.vitals_in_order(shown.latest_vitals)]
-    visits = paper.all_visits(scope) if what == "history" else []
+    visits = history.all_visits(scope=scope) if what == "history" else []
     return {
         "what": what,
         "holder": scope.patient,

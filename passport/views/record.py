@@ -179,7 +179,7 @@ def _visits(
         "older": f"{pages.history}?{urlencode(query | {'cursor': page.next})}" if page.next else "",
         "newest": f"{pages.history}?{urlencode(query)}" if cursor else "",
         "chips": _chips(form, query, filters, pages=pages),
-        "choices": choices(history.facets(scope=scope, filters=filters), filters=filters, query=query, pages=pages),
+        "choices": choices(page.facets, filters=filters, query=query, pages=pages),
         "is_filtered": not filters.is_empty,
         "problem": "",
     }

@@ -17,8 +17,8 @@ from passport.templatetags.pages import figure, short_day
 from passport.views.lines import VITAL_ORDER, Line, Pages, bare_range, joined, line
 from passport.views.plain import PlainWords
 
-#: Rows of one page: about 60 KB of it.
-ROWS_OF_A_PAGE = 60
+#: Rows of one page: about 40 KB of it.
+ROWS_OF_A_PAGE = 35
 LONGEST_SEARCH = 200
 
 

@@ -43,7 +43,7 @@ def alice(settings: Any) -> Patient:
 
 
 def counts(patient: Patient, **filters: Any) -> tuple[dict[str, int], dict[str, int], dict[str, int], int]:
-    found = history.facets(scope=own_scope(patient), filters=Filters(**filters))
+    found = history.visits_page(scope=own_scope(patient), filters=Filters(**filters)).facets
     return dict(found.hospitals), dict(found.categories), dict(found.years), found.n_flagged
 
 
@@ -85,7 +85,7 @@ def test_only_what_is_out_of_range_is_listed_when_asked_for(alice: Patient) -> N
 
 def test_what_is_kept_back_is_in_no_count(alice: Patient) -> None:
     Hide.objects.create(patient=alice, kind="category", category="test", created_at=NOW)
-    found = history.facets(scope=scope_for(patient=alice, basis=Basis.GRANT), filters=Filters())
+    found = history.visits_page(scope=scope_for(patient=alice, basis=Basis.GRANT)).facets
     assert found.categories == {"other": 4}
     assert found.n_flagged == 0
 
@@ -110,10 +110,10 @@ def test_the_links_keep_the_other_filters_and_undo_their_own(alice: Patient) -> 
 
 def test_the_counts_take_as_many_queries_for_a_long_history(alice: Patient, django_assert_num_queries: Any) -> None:
     scope = own_scope(alice)
-    with django_assert_num_queries(2):
-        history.facets(scope=scope, filters=Filters(q="note"))
+    with django_assert_num_queries(3):
+        history.visits_page(scope=scope, filters=Filters(q="note"))
     chart = Chart(patient=alice, hospital=make_hospital(name="Third", now=timezone.now()), now=NOW)
     fill_with_many(chart, n_records=300)
     chart.save()
-    with django_assert_num_queries(2):
-        history.facets(scope=scope, filters=Filters(q="note"))
+    with django_assert_num_queries(3):
+        history.visits_page(scope=scope, filters=Filters(q="note"))

@@ -14,9 +14,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from passport import pdf
+from passport import history, pdf
 from passport.models import Hide, Share, User
-from passport.sharing import paper
 from passport.views import printing
 from tests.parts import ROOT
 from tests.records import (
@@ -135,7 +134,7 @@ def test_sensitive_and_hidden_entries_are_on_paper_only_when_ticked(world: World
 def test_the_history_on_paper_has_every_visit(world: World) -> None:
     fill_with_many(world.chart, n_records=600)
     world.fill()
-    assert sum(visit.n_records for visit in paper.all_visits(own_scope(world.alice))) >= 601
+    assert sum(visit.n_records for visit in history.all_visits(scope=own_scope(world.alice))) >= 601
     assert "Ward round" not in world.page("print_record", what="summary")
     assert world.page("print_record", what="history").count("Ward round") >= 30
 

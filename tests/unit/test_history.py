@@ -328,6 +328,68 @@ def test_a_page_of_visits_ends_before_it_grows_too_long(chart: Chart, monkeypatc
     assert [v.visit_id for v in visits(chart)] == [3]
 
 
+def walked(chart: Chart) -> list[list[history.VisitView]]:
+    """The visits of each page, by the link from one to the next."""
+    pages, cursor = [], None
+    while True:
+        page = history.visits_page(scope=own_scope(chart.patient), cursor=cursor)
+        pages.append(list(page.results))
+        cursor = page.next
+        if cursor is None:
+            return pages
+
+
+def entries_of(visit: history.VisitView) -> list[str]:
+    return [entry.record.id for group in visit.groups for block in group.blocks for entry in block.entries]
+
+
+def test_a_visit_longer_than_a_page_goes_on_on_the_next_and_no_group_is_torn(
+    chart: Chart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("passport.history.visits.RECORDS_OF_A_VISITS_PAGE", 10)
+    visit_id = chart.visit(title="Ward", at="2026-03-01 08:00:00")
+    ids = []
+    for index in range(24):
+        category = "condition" if index == 23 else "test"
+        record = chart.add(
+            concept=f"x{index}", at="2026-03-01 09:00:00", visit_id=visit_id, group_id=index // 4, category=category
+        )
+        ids.append(record.key)
+    chart.visit(title="Before", at="2026-02-01 08:00:00")
+    chart.save()
+    pages = walked(chart)
+    assert [[(v.title, v.n_before, len(entries_of(v)), v.n_after) for v in page] for page in pages] == [
+        [("Ward", 0, 8, 16)],
+        [("Ward", 8, 8, 8)],
+        [("Ward", 16, 8, 0), ("Before", 0, 0, 0)],
+    ]
+    assert sorted(key for page in pages for visit in page for key in entries_of(visit)) == sorted(ids)
+
+
+def test_a_page_that_begins_in_a_visit_shows_all_of_it_when_the_entry_has_gone(
+    chart: Chart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("passport.history.visits.RECORDS_OF_A_VISITS_PAGE", 2)
+    keys = [chart.add(concept=f"x{n}", at="2026-03-01 09:00:00", visit_id=7).key for n in range(4)]
+    chart.save()
+    page = history.visits_page(scope=own_scope(chart.patient))
+    Record.objects.filter(key=keys[2]).delete()
+    (visit,) = history.visits_page(scope=own_scope(chart.patient), cursor=page.next).results
+    assert entries_of(visit) == keys[:2]
+
+
+def test_a_page_with_much_text_ends_early(chart: Chart) -> None:
+    for day in range(1, 9):
+        for hour in range(10, 16):
+            chart.add(concept="Note", value="é" * 5000, at=f"2026-01-0{day} {hour}:00:00", visit_id=day)
+    chart.save()
+    pages = walked(chart)
+    shown = [entries_of(visit) for page in pages for visit in page]
+    assert len({key for keys in shown for key in keys}) == sum(len(keys) for keys in shown) == 48
+    # 600 characters of each are shown, two bytes each
+    assert {sum(len(entries_of(visit)) for visit in page) for page in pages} == {6}
+
+
 # --- overview ---------------------------------------------------------------------------------------------------------
 
 
