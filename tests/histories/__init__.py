@@ -5,6 +5,7 @@
     hospital     what people at the hospital do: a verb for each, also in transactions that commit late
     faults       what befalls a worker in the middle of a run
     stage        one hospital, one passport, every step, and the comparison of the two
+    telling      how many of them are told, and with which seeds
     machine      the hypothesis state machine that puts the steps together
     moments      what a run has read, held against its snapshot right after it
     patterns     a few steps in a row that chance alone would bring too seldom

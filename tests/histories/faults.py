@@ -80,7 +80,7 @@ class _Strike:
 
     def is_at_hospital(self) -> bool:
         """It touches nothing of our store."""
-        return not isinstance(self.fault.what, str) and all(name == "edit" for name, _ in self.fault.what)
+        return not isinstance(self.fault.what, str) and all(name == "edits" for name, _ in self.fault.what)
 
     def strike(self) -> None:
         what = self.fault.what

@@ -13,6 +13,8 @@ from tests.openmrs.rows import NotInThisVersion
 
 Verb = Callable[[PretendHospital, int, int, int], None]
 VERBS: dict[str, Verb] = {}
+#: (verb, pick, other, n)
+Edit = tuple[str, int, int, int]
 
 #: National IDs that somebody may carry, as hospitals type them; the first is the bystander's and stays theirs.
 NUMBERS = (

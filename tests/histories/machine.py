@@ -12,11 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.histories import patterns
 from tests.histories.faults import Fault
-from tests.histories.hospital import SILENT, VERBS, WHO
+from tests.histories.hospital import SILENT, VERBS, WHO, Edit
 from tests.histories.stage import MINUTE, Place, Stage
 
-#: It costs as much as thirty of the others.
-STEPS_BETWEEN = 25
+#: Between two looks that compare everything: each costs as much as a hundred edits.
+STEPS_BETWEEN = 80
 
 small = st.integers(0, 15)
 sessions = st.sampled_from([0, 0, 0, 0, 1, 2])
@@ -40,9 +40,9 @@ our_steps = st.one_of(
 some_steps = st.lists(our_steps, min_size=1, max_size=3)
 
 
-def at_once(edits: list[patterns.Edit]) -> list[tuple[str, tuple[Any, ...]]]:
-    """Edits as steps of the stage."""
-    return [("edit", (0, *edit)) for edit in edits]
+def at_once(edits: list[Edit]) -> list[tuple[str, tuple[Any, ...]]]:
+    """Edits as one step of the stage: nobody of ours looks in between."""
+    return [("edits", (0, edits))]
 
 
 class Histories(RuleBasedStateMachine):
@@ -50,11 +50,13 @@ class Histories(RuleBasedStateMachine):
 
     place: ClassVar[Place]
     n_steps: ClassVar[int] = 0
+    n_histories: ClassVar[int] = 0
 
     def __init__(self) -> None:
         super().__init__()
         self.is_over = False
         self.n_since_settled = self.n_since_looked = 0
+        type(self).n_histories += 1
         self.stage = Stage(self.place)
         self.stage.open()
 
@@ -96,17 +98,20 @@ class Histories(RuleBasedStateMachine):
 
     @rule(session=sessions, what=verbs, pick=small, other=small, n=small)
     def edit(self, session: int, what: str, pick: int, other: int, n: int) -> None:
-        self._do(lambda: self.stage.edit(session, what, pick, other, n))
+        self._do(lambda: self.stage.edits(session, [(what, pick, other, n)]))
 
     @rule(session=sessions, some=st.lists(an_edit, min_size=2, max_size=12))
-    def edits(self, session: int, some: list[patterns.Edit]) -> None:
-        for edit in some:
-            self._do(lambda edit=edit: self.stage.edit(session, *edit))  # type: ignore[misc]
+    def edits(self, session: int, some: list[Edit]) -> None:
+        self._do(lambda: self.stage.edits(session, some), n_steps=len(some))
+
+    @rule(some=st.lists(st.tuples(sessions, an_edit), min_size=30, max_size=90))
+    def busy_day(self, some: list[tuple[int, Edit]]) -> None:
+        """Of three at the hospital, two in transactions that commit late, one after the other."""
+        self._do(lambda: self.stage.day(some), n_steps=len(some))
 
     @rule(some=st.lists(a_silent_edit, min_size=2, max_size=8))
-    def edit_silently(self, some: list[patterns.Edit]) -> None:
-        for edit in some:
-            self._do(lambda edit=edit: self.stage.edit(0, *edit))  # type: ignore[misc]
+    def edit_silently(self, some: list[Edit]) -> None:
+        self._do(lambda: self.stage.edits(0, some), n_steps=len(some))
 
     @rule(session=st.sampled_from([1, 2]), is_kept=st.sampled_from([True, True, False]))
     def end_transaction(self, session: int, is_kept: bool) -> None:
@@ -165,7 +170,7 @@ class Histories(RuleBasedStateMachine):
         self._see(lambda: self.stage.run(kind, fault=Fault(side, n, "overtake")))
 
     @rule(kind=kinds, n=st.integers(1, 16), some=st.lists(an_edit, min_size=1, max_size=4))
-    def oversleep(self, kind: str, n: int, some: list[patterns.Edit]) -> None:
+    def oversleep(self, kind: str, n: int, some: list[Edit]) -> None:
         """Between reading and writing: the hospital goes on, and another worker reads what is newer."""
         steps = [*at_once(some), ("be_overtaken", ())]
         self._see(lambda: self.stage.run(kind, fault=Fault("written", n, steps)), n_steps=1 + len(some))
@@ -177,17 +182,17 @@ class Histories(RuleBasedStateMachine):
         self._see(lambda: self.stage.run(kind, fault=Fault(side, n, meanwhile)), n_steps=1 + len(meanwhile))
 
     @rule(kind=kinds, n=st.integers(1, 40), some=st.lists(an_edit, min_size=1, max_size=4))
-    def read_while_they_edit(self, kind: str, n: int, some: list[patterns.Edit]) -> None:
+    def read_while_they_edit(self, kind: str, n: int, some: list[Edit]) -> None:
         """In the middle of a snapshot."""
         self._see(lambda: self.stage.run(kind, fault=Fault("snapshot", n, at_once(some))), n_steps=1 + len(some))
 
     @rule(kind=kinds, some=st.lists(a_change_of_who, min_size=1, max_size=3))
-    def read_who_is_somebody_else_by_then(self, kind: str, some: list[patterns.Edit]) -> None:
+    def read_who_is_somebody_else_by_then(self, kind: str, some: list[Edit]) -> None:
         """Between the look and the snapshot."""
         self._see(lambda: self.stage.run(kind, fault=Fault("planned", 1, at_once(some))), n_steps=1 + len(some))
 
     @rule(kind=kinds, is_written=st.booleans(), n=st.integers(1, 12), some=st.lists(an_edit, max_size=3), pick=small)
-    def ask_in_the_middle(self, kind: str, is_written: bool, n: int, some: list[patterns.Edit], pick: int) -> None:
+    def ask_in_the_middle(self, kind: str, is_written: bool, n: int, some: list[Edit], pick: int) -> None:
         """Somebody asks for a fresh read while we read or write: what was edited by then is there at the next look."""
         steps = [*at_once(some), ("ask", (pick,))]
         side = "written" if is_written else "snapshot"
@@ -196,7 +201,7 @@ class Histories(RuleBasedStateMachine):
 
     @precondition(lambda self: self.n_since_settled >= STEPS_BETWEEN)
     @rule(some=st.lists(a_silent_edit, min_size=1, max_size=3))
-    def quiet_days(self, some: list[patterns.Edit]) -> None:
+    def quiet_days(self, some: list[Edit]) -> None:
         self._do(lambda: patterns.quiet_days(self.stage, some), n_steps=2 + len(some))
 
     @precondition(lambda self: self.n_since_settled >= STEPS_BETWEEN)
@@ -218,4 +223,4 @@ class Histories(RuleBasedStateMachine):
 
 
 def machine_at(place: Place) -> type[Histories]:
-    return type("Histories", (Histories,), {"place": place, "n_steps": 0})
+    return type("Histories", (Histories,), {"place": place, "n_steps": 0, "n_histories": 0})

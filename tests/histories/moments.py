@@ -74,4 +74,4 @@ def parked_of(link_id: UUID) -> dict[Key, str]:
 
 def is_ours(step: tuple[str, tuple[Any, ...]]) -> bool:
     """Whether it changes what our side knows of who is who, or how rows are shown."""
-    return step[0] not in ("edit", "ask", "be_overtaken")
+    return step[0] not in ("edits", "ask", "be_overtaken")

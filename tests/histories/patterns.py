@@ -4,19 +4,16 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 from openmrs_sync import links, watcher
-from tests.histories.hospital import bystander
+from tests.histories.hospital import Edit, bystander
 
 if TYPE_CHECKING:
     from tests.histories.stage import Stage
-
-Edit = tuple[str, int, int, int]
 
 
 def quiet_days(stage: "Stage", edits: list[Edit]) -> None:
     """Between two sweeps nothing but what leaves no trace: the second brings it."""
     stage.sweep()
-    for what, pick, other, n in edits:
-        stage.edit(0, what, pick, other, n)
+    stage.edits(0, edits)
     stage.sweep()
 
 

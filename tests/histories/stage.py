@@ -7,15 +7,15 @@ test's SQLite, in one transaction that is rolled back after it.
 import datetime as dt
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 from uuid import UUID
 
-from django.db import connections, transaction
-from django.db.models import F, QuerySet
+from django.db import connection, connections, transaction
+from django.db.models import F
 
 from hospitals.models import Hospital
 from openmrs_sync import claims, links, pipeline, receipts
@@ -27,6 +27,7 @@ from passport.models.links import LinkState
 from tests.histories import hospital as at_the_hospital
 from tests.histories.derivation import Decision, Derivation, Holder, Key, OurSide, Row, Tables
 from tests.histories.faults import Fault, Killed, striking
+from tests.histories.hospital import Edit
 from tests.histories.moments import Moments, is_ours, noting_snapshots, of_person, parked_of
 from tests.integration import world
 from tests.openmrs import ddl, real
@@ -61,7 +62,7 @@ CHANGED = {
 #: The hospital's clock is this far from its database server's.
 CLOCKS = (dt.timedelta(), dt.timedelta(hours=-7), dt.timedelta(hours=20), dt.timedelta(days=-400))
 STEPS_OF_OUR_CLOCK = tuple(dt.timedelta(hours=hours) for hours in (1, -1, 30, -30, 24 * 40, -24 * 40))
-MINUTE = dt.timedelta(minutes=1)
+SECOND, MINUTE = dt.timedelta(seconds=1), dt.timedelta(minutes=1)
 #: Persons with a number of their own where many are.
 CROWD = 10
 #: Whole runs within which everything must be equal once the sweep is due.
@@ -70,6 +71,8 @@ RUNS_TO_SETTLE = 3
 
 #: (table, id, patient): the row is of a person who is that patient
 Truth = tuple[str, int, UUID]
+#: A link with all that a history may show by it, withdrawn records too.
+Seen = tuple[Link, list[Record]]
 
 
 class HistoryFailed(AssertionError):
@@ -203,6 +206,8 @@ class Stage:
     rules: dict[str, tuple[str, bool]] = field(default_factory=dict)
     _undo: ExitStack = field(default_factory=ExitStack)
     _reading: Any = None
+    #: what was seen last, and how many rows our store had changed by then
+    _seen: tuple[int, list[Seen]] = (-1, [])
 
     # -------------------------------------------------------------------------------- beginning and end
 
@@ -238,8 +243,24 @@ class Stage:
 
     # -------------------------------------------------------------------------------- at the hospital
 
-    def edit(self, session: int, what: str, pick: int, other: int, n: int) -> None:
-        """`session` 0 commits at once; 1 and 2 are transactions that stay open until commit() or rollback()."""
+    def edits(self, session: int, some: Iterable[Edit]) -> None:
+        """Nobody looks in between. `session` 0 commits each; 1 and 2 are transactions that stay open until commit() or
+        rollback().
+        """
+        for edit in some:
+            self._edit(session, *edit)
+            self.pass_time(SECOND)
+        if not session:
+            self.note_truth()
+
+    def day(self, some: Iterable[tuple[int, Edit]]) -> None:
+        """The same, in turns; who has a transaction open goes home with it open."""
+        for session, edit in some:
+            self._edit(session, *edit)
+            self.pass_time(SECOND)
+        self.note_truth()
+
+    def _edit(self, session: int, what: str, pick: int, other: int, n: int) -> None:
         h = self.pretend
         self.is_loud = self.is_loud and what not in at_the_hospital.SILENT
         if session:
@@ -255,8 +276,6 @@ class Stage:
                 raise
             if session:
                 self.rollback(session)
-        if not session:
-            self.note_truth()
 
     def commit(self, session: int) -> None:
         if session in self.late:
@@ -408,8 +427,7 @@ class Stage:
         for link, records in self.visible() if read else ():
             if link.pk not in read:
                 continue
-            current = records.filter(status="current")
-            seen = [(*one, link.patient_id) for one in current.values_list("table", "source_id")]
+            seen = [(one.table, one.source_id, link.patient_id) for one in current(records)]
             if wrong := [one[:2] for one in seen if one not in true]:
                 raise HistoryFailed(f"Just read, and not true any more: {wrong} under person {link.person_id}.")
 
@@ -419,8 +437,7 @@ class Stage:
             expected = self.moments.of(link.pk, link.person_id) if link.pk in read else None
             if expected is None:
                 continue
-            found = {(one.table, one.source_id): (link.patient_id, one) for one in records.filter(status="current")}
-            _compare(found, expected[0])
+            _compare(_by_key([(link, records)]), expected[0])
             if (parked := parked_of(link.pk)) != expected[1]:
                 raise HistoryFailed(f"Just read; parked: {parked} instead of {expected[1]}")
 
@@ -486,24 +503,31 @@ class Stage:
     def true_now(self) -> set[Truth]:
         return {(*key, patient) for key, patient in self.derive().owners().items()}
 
-    def visible(self) -> Iterator[tuple[Link, QuerySet[Record]]]:
-        """Each link with all that a history may show by it, withdrawn records too: by the product's own door."""
-        for patient in self.holders:
-            for link in scope.linked(patient).order_by("person_id"):
-                yield link, scope.records_of(patient, [link])
+    def visible(self) -> list[Seen]:
+        """By the product's own door, which is not asked again while nothing was written to our store."""
+        n_changed = connection.connection.total_changes
+        if n_changed != self._seen[0]:
+            seen = [
+                (link, list(scope.records_of(patient, [link])))
+                for patient in self.holders
+                for link in scope.linked(patient).order_by("person_id")
+            ]
+            self._seen = n_changed, seen
+        return self._seen[1]
 
     def check_visible(self) -> None:
         """No record is seen under a patient whose it never was, and none by a link that a human cut."""
         spoken = {(said.person_uuid, said.patient_id): said.is_same for said in self.said}
+        epoch = self.hospital.epoch
         for link, records in self.visible():
             if link.n_unexplained:
                 raise HistoryFailed(f"{link.n_unexplained} rows of person {link.person_id} are unexplained.")
-            seen = list(records.values_list("table", "source_id", "status"))
+            seen = [(one.table, one.source_id, one.status) for one in records]
             where = f"under {self._name(link.patient_id)}, person {link.person_id}"
             wrong = [one for one in seen if (*one[:2], link.patient_id) not in self.once_true]
             if wrong:
                 raise HistoryFailed(f"Seen under the wrong patient: {wrong} {where}.")
-            if seen and (link.state != LinkState.LINKED or link.epoch != self.hospital.epoch):
+            if seen and (link.state != LinkState.LINKED or link.epoch != epoch):
                 raise HistoryFailed(f"Seen by a link that is {link.state}: {seen} {where}.")
             if seen and not spoken.get((link.person_uuid, link.patient_id), True):
                 raise HistoryFailed(f"Seen by a link that was cut: {seen} {where}.")
@@ -529,8 +553,7 @@ class Stage:
         derivation = self.derive()
         for link, records in self.visible():
             if link.person_id in persons:
-                found = {(one.table, one.source_id): (link.patient_id, one) for one in records.filter(status="current")}
-                _compare(found, of_person(derivation, link.person_id)[0])
+                _compare(_by_key([(link, records)]), of_person(derivation, link.person_id)[0])
 
     def look_again(self) -> None:
         """What the watch is made to see is here without the sweep."""
@@ -595,12 +618,7 @@ class Stage:
                 raise HistoryFailed(f"Person {person} is {have}, and must be {want}.")
 
     def _check_records(self, expected: dict[Key, Row]) -> None:
-        found = {
-            (record.table, record.source_id): (link.patient_id, record)
-            for link, records in self.visible()
-            for record in records.filter(status="current")
-        }
-        _compare(found, expected)
+        _compare(_by_key(self.visible()), expected)
 
     def _check_parked(self, derivation: Derivation) -> None:
         linked = links.linked(self.hospital).values_list("pk", flat=True)
@@ -613,13 +631,22 @@ class Stage:
         """What is kept as withdrawn is dead or gone at the source, and was not carried to somebody else."""
         owners = derivation.owners()
         for link, records in self.visible():
-            for table, source_id in records.exclude(status="current").values_list("table", "source_id"):
+            for table, source_id in [(one.table, one.source_id) for one in records if one.status != "current"]:
                 is_there = source_id in derivation.tables.rows[table]
                 if is_there and owners.get((table, source_id)) != link.patient_id:
                     raise HistoryFailed(f"Withdrawn {table} {source_id} stays with person {link.person_id}; it moved.")
 
     def _name(self, patient: UUID) -> str:
         return f"patient {list(self.holders).index(patient)}"
+
+
+def current(records: Iterable[Record]) -> list[Record]:
+    return [one for one in records if one.status == "current"]
+
+
+def _by_key(seen: Iterable[Seen]) -> dict[Key, tuple[UUID, Record]]:
+    """The current ones."""
+    return {(one.table, one.source_id): (link.patient_id, one) for link, records in seen for one in current(records)}
 
 
 def _compare(found: dict[Key, tuple[UUID, Record]], expected: dict[Key, Row]) -> None:
