@@ -102,8 +102,9 @@ def _settle(session: Session, *, census: discovery.Census, now: datetime) -> Non
     ending = identity.to_end(census=census.patients, links=known)
     losses = brake.Losses(n_gone=0, n_ended=sum(link.state == LinkState.LINKED for link in ending))
     brake.check(hospital=session.hospital, losses=losses, now=now)
-    links.end(link_ids=[link.pk for link in ending], reason="no_number", now=now)
-    brake.note(hospital=session.hospital, losses=losses, now=now)
+    with transaction.atomic():  # a crash must not leave links that ended and that the brake never counted
+        links.end(link_ids=[link.pk for link in ending], reason="no_number", now=now)
+        brake.note(hospital=session.hospital, losses=losses, now=now)
 
 
 # --- the deep look ----------------------------------------------------------------------------------------------------

@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
+
+from django.db import transaction
 
 from hospitals.connections import Source
 from openmrs_sync import anchors, balance, brake, discovery, enricher, identity, links, reader, writer
@@ -98,8 +101,8 @@ def write(session: Session, *, prepared: Prepared, read: Read) -> Counts:
     brake.check(hospital=session.hospital, losses=losses, now=read.read_at)
     _name_doctors(session, rendered=rendered, now=read.read_at)
     _keep_codes(session)
-    writer.write(changes=changes, claim=session.claim, now=read.read_at)
-    brake.note(hospital=session.hospital, losses=losses, now=read.read_at)
+    note_gone = partial(_note_gone, session, now=read.read_at)
+    writer.write(changes=changes, claim=session.claim, now=read.read_at, note_gone=note_gone)
     _finish(session, read=read, ours=ours, rendered=rendered)
     return _counts(rendered=rendered, changes=changes)
 
@@ -235,9 +238,10 @@ def _settle_others(
     brake.check(hospital=session.hospital, losses=losses, now=read.read_at)
     known = identity.known(session.hospital)
     here = {person_id: person for person_id, person in read.batch.persons.items() if person_id in others}
-    identity.settle(hospital=session.hospital, persons=here, matches=matches, links=known, now=read.read_at)
-    links.end(link_ids=gone, reason="person_gone", now=read.read_at)
-    brake.note(hospital=session.hospital, losses=losses, now=read.read_at)
+    with transaction.atomic():  # a crash must not leave links that ended and that the brake never counted
+        identity.settle(hospital=session.hospital, persons=here, matches=matches, links=known, now=read.read_at)
+        links.end(link_ids=gone, reason="person_gone", now=read.read_at)
+        brake.note(hospital=session.hospital, losses=losses, now=read.read_at)
 
 
 def _lose(session: Session, *, read: Read, stored: Mapping[str, StoredRecord], changes: Changes) -> None:
@@ -255,7 +259,7 @@ def _lose(session: Session, *, read: Read, stored: Mapping[str, StoredRecord], c
         owner = read.owners.get(key)
         if owner is None:
             if stored[key].is_current:
-                changes.withdrawals[key] = "gone"
+                changes.withdrawals[key] = writer.GONE
                 changes.n_gone += 1
         elif owner in linked:
             changes.moves[key] = linked[owner]
@@ -264,6 +268,10 @@ def _lose(session: Session, *, read: Read, stored: Mapping[str, StoredRecord], c
     if changes.moves:
         # their new owners are read next, whatever the watch saw
         links.mark_persons(hospital=session.hospital, person_ids=linked, now=read.read_at)
+
+
+def _note_gone(session: Session, n_gone: int, *, now: datetime) -> None:
+    brake.note(hospital=session.hospital, losses=brake.Losses(n_gone=n_gone, n_ended=0), now=now)
 
 
 def _note_losers(session: Session, *, changes: Changes, now: datetime) -> None:

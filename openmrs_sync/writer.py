@@ -8,17 +8,19 @@ so that the web never waits for long.
 import datetime as dt
 import hashlib
 import marshal
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from openmrs_sync.claims import HeldClaim
 from openmrs_sync.rows import LinkToWrite, RecordRow, Rendered, chunks
 from openmrs_sync.stores import RecordToWrite, StoredRecord, WrittenBy, record_store
-from passport.models.record import TABLE_CODES
+from passport.models.record import TABLE_CODES, key_prefix
 
 #: Rows in one transaction.
 ROWS = 2_000
+#: Why a record is withdrawn whose row the source no longer has; every other reason is of a row that was seen.
+GONE = "gone"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,7 +49,7 @@ class Keys:
     """Makes and reads the record keys of one hospital and epoch."""
 
     def __init__(self, *, number: int, epoch: int) -> None:
-        base = f"{number:04d}{epoch:02d}"
+        base = key_prefix(number=number, epoch=epoch)
         self.prefix = base
         self._of_table = {table: base + code for table, code in TABLE_CODES.items()}
         self._tables = {code: table for table, code in TABLE_CODES.items()}
@@ -125,8 +127,12 @@ def _to_write(key: str, link: LinkToWrite, row: RecordRow, digest: int, keys: Ke
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def write(*, changes: Changes, claim: HeldClaim, now: dt.datetime) -> None:
-    """Carry out the changes, in transactions of at most ROWS rows. Raises ClaimLost."""
+def write(*, changes: Changes, claim: HeldClaim, now: dt.datetime, note_gone: Callable[[int], None]) -> None:
+    """Carry out the changes, in transactions of at most ROWS rows. Raises ClaimLost.
+
+    `note_gone`: told how many rows are gone in the transaction that withdraws them, so that a crash between the two
+    leaves neither.
+    """
     store = record_store()
     by = WrittenBy(claim.hospital.pk, claim.token, now)
     # In key order the store's index grows in few places instead of everywhere.
@@ -140,6 +146,8 @@ def write(*, changes: Changes, claim: HeldClaim, now: dt.datetime) -> None:
     for reason, withdrawn in by_reason.items():
         for keys in chunks(withdrawn, ROWS):
             with store.fence(claim):
+                if reason == GONE:
+                    note_gone(len(keys))
                 store.withdraw(keys, reason=reason, by=by)
     for moved in chunks(changes.moves.items(), ROWS):
         with store.fence(claim):

@@ -20,7 +20,12 @@ TABLE_CODES = {
 
 def record_key(*, number: int, epoch: int, table: str, source_id: int) -> str:
     """The key of the record of one source row: hospital number, epoch, table, source id; 17 characters."""
-    return f"{number:04d}{epoch:02d}{TABLE_CODES[table]}{source_id:010d}"
+    return f"{key_prefix(number=number, epoch=epoch)}{TABLE_CODES[table]}{source_id:010d}"
+
+
+def key_prefix(*, number: int, epoch: int) -> str:
+    """The first six characters of a hospital's keys. Two digits of the epoch: of a hundred ago nothing is left."""
+    return f"{number:04d}{epoch % 100:02d}"
 
 
 class Category(models.TextChoices):

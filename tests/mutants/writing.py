@@ -58,7 +58,7 @@ WRITING = (
     Mutant(
         name="gone-is-kept",
         file=_REFRESH,
-        old='changes.withdrawals[key] = "gone"',
+        old="changes.withdrawals[key] = writer.GONE",
         new="pass",
         why="a purged row is shown for ever",
         tests=(f"{RULES}equal_making.py::test_what_is_gone_at_the_source_is_withdrawn",),
@@ -150,7 +150,15 @@ WRITING = (
         old="for link, name, n in self._fetch(sql, [*link_of, CURRENT]):",
         new="for link, name, n in self._fetch(sql.replace(' AND status = %s', ''), [*link_of]):",
         why="every withdrawn record is unexplained, or hides one that is missing",
-        tests=(f"{ENGINE}changes.py::test_a_voided_observation_is_withdrawn_and_kept",),
+        tests=(f"{RULES}balance.py::test_a_withdrawn_record_does_not_count_as_stored",),
+    ),
+    Mutant(
+        name="gone-and-not-counted",
+        file=_WRITER,
+        old="                if reason == GONE:\n                    note_gone(len(keys))\n",
+        new="",
+        why="thirty a run, run after run: the brake never adds them up",
+        tests=(f"{RULES}brake.py::test_what_is_gone_is_counted_in_the_transaction_that_withdraws_it",),
     ),
     Mutant(
         name="nothing-unexplained",

@@ -77,6 +77,22 @@ def test_what_is_stored_is_counted_in_the_store_after_writing(
 
 
 @pytest.mark.slow
+def test_a_withdrawn_record_does_not_count_as_stored(ward: Ward, rule: Rule) -> None:
+    """T39: it would make up for one that is missing."""
+    rule.reworded(
+        RelationalStore,
+        "count_current",
+        (" AND status = %s GROUP BY", " GROUP BY"),
+        ("[*link_of, CURRENT]", "[*link_of]"),
+    )
+    weights = ward.see(ward.add_holder(ALICE), 60, 61)
+    ward.sync()
+    ward.pretend.void_obs(weights[0])
+    ward.sync()
+    rule.ends(n_unexplained(), kept=0, taken_out=-1)
+
+
+@pytest.mark.slow
 def test_voided_rows_are_counted_at_the_source_too(ward: Ward, rule: Rule) -> None:
     """A row that is left out must stand in the balance as left out, with its reason."""
     read_fingerprints = reader.read_fingerprints

@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.utils import timezone
@@ -48,10 +49,49 @@ def test_losses_are_counted_over_several_runs(ward: Ward, rule: Rule) -> None:
 
 
 @pytest.mark.slow
+def test_what_is_gone_is_counted_in_the_transaction_that_withdraws_it(ward: Ward, rule: Rule) -> None:
+    """T90: thirty, the worker is killed right after writing, and thirty more."""
+    rule.reworded(refresh, "write", ("note_gone=note_gone", "note_gone=int"))  # and counted after it
+    weights = with_history(ward)
+    purge(ward, weights[:30])
+    with mock.patch.object(refresh, "_finish", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        ward.try_to_sync()
+    purge(ward, weights[30:60])
+    ended = ward.try_to_sync()
+    rule.ends((ended, len(ward.values())), kept=("would_erase", 120), taken_out=("ok", 90))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["look", "snapshot"])
+def test_links_end_in_the_transaction_that_counts_them(ward: Ward, rule: Rule, moment: str) -> None:
+    """T90: a worker that is killed between the two leaves a link that nobody counted, or none that ended."""
+    where, step = {"look": (looks, "_settle"), "snapshot": (refresh, "_settle_others")}[moment]
+    rule.reworded(where, step, ("with transaction.atomic():", "if True:"))
+    person, _ = ward.add_holder(ALICE), ward.add_holder(BOB)
+    ward.sync()
+    note, number = brake.note, ward.pretend.identifiers_of(person)[0]
+
+    def killed(*, losses: brake.Losses, **more: Any) -> None:
+        if losses.n_ended:
+            raise KeyboardInterrupt
+        note(losses=losses, **more)
+
+    if moment == "look":
+        ward.pretend.void_identifier(number)
+    with mock.patch.object(brake, "note", killed), pytest.raises(KeyboardInterrupt):
+        if moment == "look":
+            ward.try_to_sync()
+        else:
+            ward.pretend.void_identifier(number)
+            ward.read_person(person)
+    rule.ends(ward.link(person).state, kept="linked", taken_out="ended")
+
+
+@pytest.mark.slow
 def test_the_batch_that_crosses_the_limit_is_checked_before_it_is_written(ward: Ward, rule: Rule) -> None:
     """T90: an alarm after the fact would be an alarm about a history that is gone."""
     check = "    brake.check(hospital=session.hospital, losses=losses, now=read.read_at)\n"
-    written = "    writer.write(changes=changes, claim=session.claim, now=read.read_at)\n"
+    written = "    writer.write(changes=changes, claim=session.claim, now=read.read_at, note_gone=note_gone)\n"
     rule.reworded(refresh, "write", (check, ""), (written, written + check))
     weights = with_history(ward)
     purge(ward, weights[:60])

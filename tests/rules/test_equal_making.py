@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from hospitals.models import Hospital
 from openmrs_sync import balance, pipeline, queries, reader, refresh, writer
 from openmrs_sync import session as sessions
 from openmrs_sync.enricher import context, statements
@@ -180,6 +181,19 @@ class NumberlessKeys(writer.Keys):
 class TimelessKeys(writer.Keys):
     def __init__(self, *, number: int, epoch: int) -> None:
         super().__init__(number=number, epoch=1)
+
+
+@pytest.mark.slow
+def test_a_hundredth_epoch_has_keys_of_the_same_length(ward: Ward, rule: Rule) -> None:
+    """T32: each replaced source is an epoch, and a test hospital may see a hundred of them."""
+    rule.instead(writer, "key_prefix", lambda *, number, epoch: f"{number:04d}{epoch:02d}")
+    Hospital.objects.filter(pk=ward.hospital.pk).update(epoch=100)
+    (weight, gone) = ward.see(ward.add_holder(ALICE), 60, 61)
+    ward.sync()
+    ward.pretend.purge_obs(gone)
+    ended = ward.try_to_sync()
+    found = (ended, sorted(world.values(Hospital.objects.get())))
+    rule.ends(found, kept=("ok", [weight]), taken_out=("internal", [weight, gone]))
 
 
 @pytest.mark.slow
