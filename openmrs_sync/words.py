@@ -15,6 +15,15 @@ LINK_REASONS = {
     "source_replaced": "the hospital's database was replaced",
 }
 
+#: `Link.state` → what that means for the patient.
+LINK_STATES = {
+    "linked": "What the hospital recorded about this person is shown to our patient.",
+    "held": "Nothing of this person is shown to anybody until somebody decides. The patient reads that a hospital may "
+    "hold more and that it is being checked.",
+    "unlinked": "Nothing of this person is shown to our patient.",
+    "ended": "Nothing of this person is shown any more. It comes back by itself when the reason is gone.",
+}
+
 #: `error_kind` → what is wrong, in one clause; docs/troubleshooting.md has the entry of the same name.
 ERROR_KINDS = {
     "unreachable": "the hospital's server does not answer",

@@ -1,5 +1,6 @@
 """Links in the admin: who is which patient, and what a human decides."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -45,10 +46,28 @@ class DecisionForm(forms.Form):
     def __init__(self, *args: Any, link: Link, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         wanted = dict.fromkeys([str(link.patient_id), *map(str, link.candidates)])
-        patients = Patient.objects.in_bulk(list(wanted))
-        self.candidates = [(str(pk), patient_facts(patient)) for pk, patient in patients.items()]
-        cast(forms.ChoiceField, self.fields["patient"]).choices = self.candidates
+        found = Patient.objects.in_bulk(list(wanted))
+        self.patients = [found[UUID(pk)] for pk in wanted if UUID(pk) in found]
+        choices = [(str(patient.pk), patient_facts(patient)) for patient in self.patients]
+        cast(forms.ChoiceField, self.fields["patient"]).choices = choices
         self.fields["patient"].initial = str(link.patient_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One of our patients, as far as a decision needs it. `linked_at`: hospital's name, rows of the person there."""
+
+    patient: Patient
+    short_id: str
+    linked_at: list[tuple[str, int]]
+
+
+def _side(link: Link, patient: Patient) -> Side:
+    elsewhere = Link.objects.filter(patient=patient, state=LinkState.LINKED, epoch=F("hospital__epoch"))
+    rows = (
+        elsewhere.exclude(pk=link.pk).order_by("hospital__name", "person_id").values_list("hospital__name", "n_source")
+    )
+    return Side(patient=patient, short_id=short_id(patient.pk), linked_at=list(rows))
 
 
 def patient_facts(patient: Patient) -> str:
@@ -172,12 +191,17 @@ class LinkAdmin(ReadOnly, _LinkAdmin):
         return link
 
     def _panel(self, link: Link, form: DecisionForm) -> dict[str, Any]:
+        held = Link.objects.filter(state=LinkState.HELD, epoch=F("hospital__epoch"))
+        others = held.exclude(pk=link.pk).order_by("state_changed_at", "pk")
         return {
             "link": link,
             "why": words.link_reason(link.reason),
+            "meaning": words.LINK_STATES[link.state],
             "decision_form": form,
             "decisions": self._decisions(link),
-            "candidates": form.candidates,
+            "sides": [_side(link, patient) for patient in form.patients],
+            "n_held": held.count(),
+            "next_held": others.values_list("pk", flat=True).first(),
         }
 
     def _compared(self, request: HttpRequest, link: Link) -> dict[str, Any]:

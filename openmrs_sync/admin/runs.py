@@ -18,7 +18,6 @@ from openmrs_sync import run_page, words
 from openmrs_sync.admin.page import STYLES, admin_context
 from openmrs_sync.models import SyncRun
 from openmrs_sync.runs import ERRORS
-from passport.admin_site import moment
 
 if TYPE_CHECKING:
     _SyncRunAdmin = admin.ModelAdmin[SyncRun]
@@ -64,8 +63,6 @@ class SyncRunAdmin(ReadOnly, _SyncRunAdmin):
         _count("n_parked", "parked"),
         _count("n_excluded", "left out"),
         "shown_seconds",
-        _count("n_source_rows", "rows at the source"),
-        "shown_source_seconds",
     ]
     list_filter = [ErrorsFilter, "hospital", "status", "trigger"]
     list_select_related = ["hospital"]
@@ -117,16 +114,12 @@ class SyncRunAdmin(ReadOnly, _SyncRunAdmin):
 
     @admin.display(description="started (UTC)", ordering="started_at")
     def shown_started_at(self, run: SyncRun) -> str:
-        return moment(run.started_at)
+        return f"{run.started_at:%Y-%m-%d %H:%M:%S}"  # the lookout may begin several in a minute
 
     @admin.display(description="status", ordering="status")
     def shown_status(self, run: SyncRun) -> str:
         sign = {"ok": "✓", "queued": "…", "running": "…"}.get(run.status, "✗")
         return f"{sign} {run.status}" + (f": {words.error_kind(run.error_kind)}" if run.error_kind else "")
-
-    @admin.display(description="seconds at the source", ordering="source_seconds")
-    def shown_source_seconds(self, run: SyncRun) -> str:
-        return f"{run.source_seconds:.1f}"
 
     @admin.display(description="seconds", ordering="seconds")
     def shown_seconds(self, run: SyncRun) -> str:

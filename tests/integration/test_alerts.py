@@ -2,12 +2,14 @@
 
 import datetime as dt
 import json
+import re
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core import mail
-from django.urls import reverse
+from django.urls import resolve, reverse
 from django.utils import timezone
 from django_q.models import OrmQ
 
@@ -207,7 +209,25 @@ def test_two_looks_at_once_open_one_alert(hospital: Any) -> None:
     assert Alert.objects.count() == 1
 
 
+#: Our own pages for admins that one should know of.
+PAGES = {
+    *("index", "hospitals_hospital_going_live", "hospitals_hospital_unmatched", "passport_link_changelist"),
+    *("openmrs_sync_dry_run", "openmrs_sync_syncrun_change", "openmrs_sync_certificate"),
+    *("openmrs_sync_parkedrow_changelist", "openmrs_sync_workbench", "openmrs_sync_alert_changelist"),
+}
+
+
+def test_the_manual_names_the_pages_by_addresses_that_lead_there() -> None:
+    manual = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
+    named = re.findall(r"`(/admin/[^`?]*)[^`]*`", manual)
+    leads_to = {resolve(address.replace("…", str(UUID(int=0)))).url_name for address in named}
+    assert leads_to == PAGES
+
+
 def test_every_kind_has_words_and_an_entry_in_the_manual() -> None:
     manual = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
     assert set(alerts.WORDS) == set(Kind)
-    assert [kind for kind in Kind.values if f"`{kind}`" not in manual] == []
+    rows = [line for line in manual.splitlines() if line.startswith("| `")]
+    explained = {line.split("`")[1]: [cell.strip() for cell in line.split("|")[2:4]] for line in rows}
+    assert set(Kind.values) <= set(explained)
+    assert [kind for kind in Kind.values if not all(len(cell) > 20 for cell in explained[kind])] == []

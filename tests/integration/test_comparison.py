@@ -54,3 +54,46 @@ def test_a_hospital_that_does_not_answer_is_a_sentence(alice: Client, kigali: Si
     link = held(kigali)
     Hospital.objects.filter(pk=kigali.hospital.pk).update(port=1)
     assert "Not compared." in page(alice, link)
+
+
+def test_both_sides_stand_beside_each_other_with_what_a_decision_means(alice: Client, kigali: Site, huye: Site) -> None:
+    link = held(kigali)
+    person = huye.pretend.add_person(national_id=NUMBER, sex="M", birth_date=dt.date(1980, 5, 1))
+    huye.pretend.add_obs(person, "weight", 60.0)
+    huye.sync()
+    shown = page(alice, link, "")
+    assert "Because one of the two is recorded as male, the other as female" in shown
+    assert "Nothing of this person is shown to anybody until somebody decides" in shown
+    assert f"<dd>{link.person_uuid}</dd>" in shown.replace("<dd> ", "<dd>").replace(" </dd>", "</dd>")
+    assert f"{huye.hospital.name}, 1 row" in shown
+    assert shown.count('name="verdict"') == 2
+    assert NUMBER not in shown
+
+
+def test_one_held_match_leads_to_the_next(alice: Client, kigali: Site) -> None:
+    link = held(kigali)
+    assert "1 held match waits for a decision. </p>" in page(alice, link, "")
+    for number in range(2):
+        Link.objects.create(
+            hospital=kigali.hospital,
+            person_id=900 + number,
+            person_uuid=f"uuid-{number}",
+            patient=link.patient,
+            created_at=link.created_at,
+            state="held",
+            reason="sex_differs",
+            state_changed_at=link.state_changed_at + dt.timedelta(minutes=number + 1),
+        )
+    following = Link.objects.get(person_id=900)
+    shown = page(alice, link, "")
+    assert "3 held matches wait for a decision" in shown
+    assert f"/admin/passport/link/{following.pk}/change/" in shown
+
+
+def test_two_candidates_are_two_cards_and_one_is_chosen(alice: Client, kigali: Site) -> None:
+    link = held(kigali)
+    other = world.register("1198080087654321", sex="F")
+    Link.objects.filter(pk=link.pk).update(candidates=[str(link.patient_id), str(other.pk)], reason="two_patients")
+    shown = page(alice, link, "")
+    assert "Our patient 2" in shown
+    assert shown.count('type="radio" name="patient"') == 2

@@ -99,6 +99,7 @@ def test_a_run_that_failed_says_where_and_what_to_do(alice: Client, kigali: Site
     assert shown.count("it ended here") == 1
     assert "looking who is there" not in shown
     assert "Try again now" in shown
+    assert "It ended before anybody was read" in shown
 
 
 @pytest.mark.integration

@@ -592,7 +592,7 @@ def greeting(url: str, logins: Sequence[Login], place: Place) -> str:
     return (
         f"\nReady: {url}\n\n{table}\n\n"
         f"Try first: log in as {patient.username}. A doctor at {HOSPITALS[MODERN][1]} writes something every "
-        f"{DOCTOR_PAUSE:.0f} seconds;\nit is read every minute and appears in the history. {off} is switched off: "
+        f"{DOCTOR_PAUSE:.0f} seconds;\nit is read within seconds and appears in the history. {off} is switched off: "
         f"the pages say so.\n\nLogins: {shown(place.logins)}   Logs: {shown(place.folder)}/*.log   End: Ctrl-C\n"
     )
 
