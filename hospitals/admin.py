@@ -133,6 +133,7 @@ class HospitalAdmin(_HospitalAdmin):
             },
         ),
         ("National ID", {"fields": ["found_types", "named_types"]}),
+        ("Corrections", {"fields": ["corrections_email"]}),
         ("Reading", {"fields": ["time_zone", "languages", "is_watched", "sync_interval_minutes", "sweep_hours"]}),
         (
             "Kind to the hospital",

@@ -21,7 +21,7 @@ T = TypeVar("T")
 COLUMNS = [
     "code", "name", "host", "port", "database", "username", "tls_mode", "tls_ca", "time_zone",
     "sync_interval_minutes", "sweep_hours", "pace_rows_per_second", "quiet_from", "quiet_to",
-    "is_watched",
+    "is_watched", "corrections_email",
 ]  # fmt: skip
 # Read by a function of `validation` each, as in JSON: one rule for a host, wherever it is typed.
 CHECKED = ("code", "name", "host", "database", "username", "tls_ca", "time_zone")

@@ -93,6 +93,13 @@ class Hospital(models.Model):
         help_text="Read within seconds when something changes. The schedule reads it all the same.",
     )
 
+    corrections_email = models.EmailField(
+        "address for corrections",
+        blank=True,
+        help_text="Of the records office. It is told how many requests of patients wait, and nothing about anybody. "
+        "Empty: they stand in the list alone.",
+    )
+
     epoch = models.PositiveSmallIntegerField(default=1, editable=False)
     config_version = models.PositiveIntegerField(default=1, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -54,6 +54,7 @@ class HospitalSettings:
     quiet_from: time | None = None
     quiet_to: time | None = None
     is_watched: bool = True
+    corrections_email: str = ""
 
 
 @transaction.atomic

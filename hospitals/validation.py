@@ -12,6 +12,8 @@ from datetime import time
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryptography import x509
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 
 from hospitals.models import TlsMode
 from passport.secrets import SecretUnavailable, check_reference
@@ -143,6 +145,17 @@ def check_quiet_hours(start: time | None, end: time | None) -> None:
         raise Unacceptable("must be another time than quiet_from: the hospital would never be read.")
 
 
+def email(value: object) -> str:
+    """One address, or "" for none."""
+    text = value.strip() if isinstance(value, str) else "?"
+    try:
+        if text:
+            validate_email(text)
+    except ValidationError:
+        raise Unacceptable("must be one e-mail address, such as records@hospital.example.org.") from None
+    return text
+
+
 def yes_or_no(value: object) -> bool:
     if isinstance(value, bool):
         return value
@@ -194,5 +207,6 @@ FIELDS: Mapping[str, Callable[[object], object]] = {
     "quiet_from": time_of_day,
     "quiet_to": time_of_day,
     "is_watched": yes_or_no,
+    "corrections_email": email,
     "is_enabled": yes_or_no,
 }

@@ -29,6 +29,8 @@ PUBLISH_AUDIT_HEAD = "openmrs_sync.tasks.publish_audit_head"
 MAKE_DOWNLOAD = "openmrs_sync.tasks.make_download"
 TELL_ALERTS = "openmrs_sync.tasks.tell_alerts"
 TELL_EMERGENCIES = "openmrs_sync.tasks.tell_emergencies"
+FOLLOW_CORRECTIONS = "openmrs_sync.tasks.follow_corrections"
+TELL_NEWS = "openmrs_sync.tasks.tell_news"
 TICK_PERIOD = timedelta(minutes=1)
 HEARTBEAT = "tick"
 PRUNE_PERIOD = timedelta(days=1)
@@ -142,6 +144,14 @@ def enqueue_alerts() -> None:
 
 def enqueue_emergencies() -> None:
     async_task(TELL_EMERGENCIES, task_name="tell emergencies", group="emergencies")
+
+
+def enqueue_corrections() -> None:
+    async_task(FOLLOW_CORRECTIONS, task_name="follow corrections", group="corrections")
+
+
+def enqueue_news() -> None:
+    async_task(TELL_NEWS, task_name="tell news", group="news")
 
 
 def enqueue_audit_head() -> None:

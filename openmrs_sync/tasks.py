@@ -1,5 +1,6 @@
 """What the queue runs. The dotted paths `openmrs_sync.tasks.tick`, `.sync_one`, `.inspect_one`,
-`.make_download`, `.publish_audit_head`, `.tell_alerts` and `.tell_emergencies` are frozen: rows in queues hold them.
+`.make_download`, `.publish_audit_head`, `.tell_alerts`, `.tell_emergencies`, `.follow_corrections` and `.tell_news` are
+frozen: rows in queues hold them.
 
 Tasks take ids and return counts: arguments, results and tracebacks are kept in a table.
 """
@@ -18,7 +19,9 @@ from openmrs_sync.errors import SyncError
 from openmrs_sync.models import Inspection, SyncRun
 from passport import audit_heads
 from passport.access import emergencies
+from passport.corrections import checking, writing
 from passport.logs import where
+from passport.notices import telling
 from passport.sharing import downloads, package
 from passport.views import printing
 
@@ -57,6 +60,10 @@ def tick() -> dict[str, int]:
         queue.enqueue_alerts()
     if emergencies.is_anyone_to_tell(now=now):
         queue.enqueue_emergencies()
+    if checking.is_anything_to_check(now=now) or writing.is_any_to_write(now=now):
+        queue.enqueue_corrections()
+    if telling.is_anyone_to_tell(now=now):
+        queue.enqueue_news()
     return {"n_interrupted": n_interrupted, "n_due": len(due), "n_queued": len(queued.runs)}
 
 
@@ -81,6 +88,17 @@ def tell_alerts() -> dict[str, int]:
 def tell_emergencies() -> dict[str, int]:
     """Mail to patients whose record was opened in an emergency. Delivered twice it tells nobody twice."""
     return {"n_told": emergencies.tell_by_mail(now=timezone.now())}
+
+
+def follow_corrections() -> dict[str, int]:
+    """Close what hospitals have changed, and tell hospitals what waits. Delivered twice it does nothing twice."""
+    now = timezone.now()
+    return {"n_closed": checking.close_changed(now=now), "n_mailed": writing.write_all(now=now)}
+
+
+def tell_news() -> dict[str, int]:
+    """Mail or SMS to patients who asked to hear of what is new. Delivered twice it tells nobody twice."""
+    return {"n_told": telling.tell_all(now=timezone.now())}
 
 
 def sync_one(hospital_id: str, run_id: str) -> dict[str, int]:

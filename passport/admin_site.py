@@ -27,6 +27,7 @@ BOX_OF_MODEL = {"Link": "openmrs_sync", "StaticDevice": "otp_totp"}
 NAMES = {
     "AccessGrant": "Permissions",
     "AuditEvent": "Audit",
+    "CorrectionRequest": "Corrections asked for",
     "Doctor": "Doctors in hospitals' files",
     "EmergencyAccess": "Emergencies",
     "Inspection": "Dry runs and counts",

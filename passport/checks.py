@@ -6,6 +6,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.utils.module_loading import import_string
+
+from passport.sms import WebhookBackend
 
 ONE_PROCESS_CACHES = ("locmem.LocMemCache", "dummy.DummyCache")
 
@@ -58,6 +61,30 @@ def check_second_factor(**_: Any) -> list[CheckMessage]:
             id="passport.W001",
         )
     ]
+
+
+@register(Tags.compatibility)
+def check_sms(**_: Any) -> list[CheckMessage]:
+    """E006: notices by SMS were asked for, and cannot be sent."""
+    try:
+        backend = import_string(settings.SMS_BACKEND) if settings.SMS_BACKEND else None
+    except ImportError:
+        return [
+            Error(
+                "SMS_BACKEND names no class that is there.",
+                hint="passport.sms.WebhookBackend, passport.sms.ConsoleBackend, or a class of yours.",
+                id="passport.E006",
+            )
+        ]
+    if backend is WebhookBackend and not settings.SMS_WEBHOOK_URL:
+        return [
+            Error(
+                "SMS_BACKEND is the webhook, and there is no address to post to.",
+                hint="Set SMS_WEBHOOK_URL to the https address of your gateway.",
+                id="passport.E006",
+            )
+        ]
+    return []
 
 
 def smallest_retry(*, timeout: int, queue_limit: int, workers: int) -> int:

@@ -126,6 +126,35 @@ def vault(text: str, *, name: str) -> str:
     return text.strip().rstrip("/")
 
 
+def public_url(text: str, *, name: str) -> str:
+    """The address under which people reach the pages, without the slash at its end, or "" for none."""
+    given = text.strip()
+    address = urlsplit(given)
+    is_host = address.scheme in {"https", "http"} and address.hostname and not address.username
+    if given and (not is_host or address.path.strip("/") or address.query or address.fragment):
+        raise ImproperlyConfigured(
+            f"{name} must be the address of the start page, such as https://passport.example.org"
+        )
+    return given.rstrip("/")
+
+
+def sms_backend(text: str, *, name: str) -> str:
+    """The dotted path of a class, or "" for none. Whether it is there a system check says: settings import nothing."""
+    if text.strip() and not re.fullmatch(r"[A-Za-z_][\w]*(\.[A-Za-z_][\w]*)+", text.strip()):
+        raise ImproperlyConfigured(f"{name} must be the path of a class, such as passport.sms.WebhookBackend.")
+    return text.strip()
+
+
+def webhook(text: str, *, name: str) -> str:
+    """An https address, or one of this machine itself, or "" for none."""
+    address = urlsplit(text.strip())
+    is_here = address.hostname in {"localhost", "127.0.0.1", "::1"}
+    is_right = bool(address.hostname) and (address.scheme == "https" or (address.scheme == "http" and is_here))
+    if text.strip() and not is_right:
+        raise ImproperlyConfigured(f"{name} must be an https address; http only for a gateway on this machine.")
+    return text.strip()
+
+
 def pattern(text: str, *, name: str) -> str:
     try:
         re.compile(text)

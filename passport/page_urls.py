@@ -12,6 +12,7 @@ from passport.views import (
     account,
     claim,
     consultation,
+    corrections,
     downloads,
     emergency,
     hidden,
@@ -19,6 +20,7 @@ from passport.views import (
     login,
     looks,
     medicines,
+    notices,
     patients,
     permissions,
     printing,
@@ -54,6 +56,13 @@ class ShareToken:
         return value
 
 
+class NoticeToken(ShareToken):
+    """At the end of a notice: an id and its signature in base64url."""
+
+    regex = "[A-Za-z0-9_-]{38}"
+
+
+register_converter(NoticeToken, "notice_token")
 register_converter(FileKind, "file_kind")
 register_converter(ShareToken, "share_token")
 
@@ -74,11 +83,16 @@ urlpatterns = [
     *_both("account/codes/renew", account.renew_codes, "account_codes_renew"),
     *_both("account/logins", account.logins, "account_logins"),
     *_both("account/contact", account.contact, "account_contact"),
+    *_both("account/notices", notices.choose_notices, "account_notices"),
+    *_both("n/<notice_token:notice>", notices.stop_notices, "stop_notices"),
     *_both("account/address/<str:secret>", account.prove_address, "account_address"),
     *_both("account/consent", account.consent, "account_consent"),
     *_both("language", language.choose_language, "choose_language"),
     *_both("history", record.own_history, "own_history"),
     *_both("records/<str:key>", record.own_record, "own_record"),
+    *_both("records/<str:key>/correction", corrections.own_correction, "own_correction"),
+    *_both("corrections", corrections.own_corrections, "own_corrections"),
+    *_both("corrections/<uuid:request_id>/withdraw", corrections.own_withdraw_correction, "own_withdraw_correction"),
     *_both("results", results.own_results, "own_results"),
     *_both("results/<str:key>", results.own_trend, "own_trend"),
     *_both("medicines", medicines.own_medicines, "own_medicines"),
@@ -113,6 +127,17 @@ urlpatterns = [
     *_both("patients/<uuid:patient_id>", record.patient_overview, "patient_overview"),
     *_both("patients/<uuid:patient_id>/history", record.patient_history, "patient_history"),
     *_both("patients/<uuid:patient_id>/records/<str:key>", record.patient_record, "patient_record"),
+    *_both(
+        "patients/<uuid:patient_id>/records/<str:key>/correction",
+        corrections.patient_correction,
+        "patient_correction",
+    ),
+    *_both("patients/<uuid:patient_id>/corrections", corrections.patient_corrections, "patient_corrections"),
+    *_both(
+        "patients/<uuid:patient_id>/corrections/<uuid:request_id>/withdraw",
+        corrections.patient_withdraw_correction,
+        "patient_withdraw_correction",
+    ),
     *_both("patients/<uuid:patient_id>/results", results.patient_results, "patient_results"),
     *_both("patients/<uuid:patient_id>/results/<str:key>", results.patient_trend, "patient_trend"),
     *_both("patients/<uuid:patient_id>/medicines", medicines.patient_medicines, "patient_medicines"),

@@ -43,6 +43,14 @@ AUDIT_OLD_KEYS: list[str] = [key.strip() for key in env.str("AUDIT_OLD_KEYS", de
 AUDIT_PUBLISH_TO = environment.places(env.str("AUDIT_PUBLISH_TO", default=""), name="AUDIT_PUBLISH_TO")
 # Where alerts are told; without it they stand in admin alone.
 ALERT_TO = environment.places(env.str("ALERT_TO", default=""), name="ALERT_TO")
+# Mail cannot know the address of a page otherwise: a request's Host is what the one who asks says.
+PUBLIC_URL = environment.public_url(env.str("PUBLIC_URL", default=""), name="PUBLIC_URL")
+# Short messages, for notices: none are sent, nor offered, without a backend.
+SMS_BACKEND = environment.sms_backend(env.str("SMS_BACKEND", default=""), name="SMS_BACKEND")
+SMS_WEBHOOK_URL = environment.webhook(env.str("SMS_WEBHOOK_URL", default=""), name="SMS_WEBHOOK_URL")
+SMS_WEBHOOK_TOKEN: str = env.str("SMS_WEBHOOK_TOKEN", default="")
+# A patient is told of something new at most once in so many hours.
+NOTICE_HOURS = environment.whole_number(env, name="NOTICE_HOURS", default=24, low=1, high=720)
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
 
 ALLOWED_HOSTS: list[str] = [

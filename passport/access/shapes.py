@@ -43,6 +43,7 @@ class Action(StrEnum):
     PROFILE = "profile_read"
     WHO_LOOKED = "who_looked_read"
     PERMISSIONS = "permissions_read"
+    CORRECTIONS = "corrections_read"
 
 
 #: The id of no patient.

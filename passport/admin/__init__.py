@@ -7,6 +7,7 @@ Here admins manage who there is. What is recorded about a patient they see throu
     devices    one-time codes of others
     accounts   logins          patients   passport holders, numbers that stand for none
     access     who may see whom           audit      the chain, to read
+    corrections  what patients ask hospitals to put right
     claims     whose provider rows        emergencies  their review          sensitive  sets of concepts
     foreign    pages of other packages that nobody may use here
 """
@@ -16,6 +17,7 @@ from passport.admin import (
     accounts,
     audit,
     claims,
+    corrections,
     devices,
     emergencies,
     foreign,
@@ -30,6 +32,7 @@ __all__ = [
     "accounts",
     "audit",
     "claims",
+    "corrections",
     "devices",
     "emergencies",
     "foreign",

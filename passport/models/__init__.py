@@ -9,6 +9,8 @@ logins     Entry (one login), Attempts (failures counted), ContactChange
 standing   Consent, Merge, OneTimeCode: what was agreed, joined, handed out at the desk
 concepts   SourceConcept: the codes that a hospital maps a concept to
 glossary   GlossaryTerm: plain words for a concept
+corrections  CorrectionRequest: what a patient asks a hospital to put right
+notices    NewsNotice: who wants to hear outside of the pages of what is new
 shares     Share (a link that a patient gives out), ShareOpening; Download
 audit      AuditEvent, AuditHead: the hash chain
 """
@@ -17,9 +19,11 @@ from passport.models.access import AccessGrant, EmergencyAccess, Hide, Proxy, Se
 from passport.models.accounts import Doctor, User
 from passport.models.audit import AuditEvent, AuditHead
 from passport.models.concepts import SourceConcept
+from passport.models.corrections import CorrectionRequest
 from passport.models.glossary import GlossaryTerm
 from passport.models.links import Link, LinkDecision
 from passport.models.logins import Attempts, ContactChange, Entry
+from passport.models.notices import NewsNotice
 from passport.models.patients import Patient, PatientIdentifier, PlaceholderNumber
 from passport.models.record import UNDATED, Record, record_key
 from passport.models.shares import Download, Share, ShareOpening
@@ -33,6 +37,7 @@ __all__ = [
     "AuditHead",
     "Consent",
     "ContactChange",
+    "CorrectionRequest",
     "Doctor",
     "Download",
     "EmergencyAccess",
@@ -42,6 +47,7 @@ __all__ = [
     "Link",
     "LinkDecision",
     "Merge",
+    "NewsNotice",
     "OneTimeCode",
     "Patient",
     "PatientIdentifier",

@@ -19,7 +19,7 @@ from passport import fhir, history, pdf, sheets
 from passport.access import Basis, Scope
 from passport.access.scope import scope_for, visible
 from passport.history import LONGEST_PAGE, Filters, RecordView, Status
-from passport.models import Download, PatientIdentifier
+from passport.models import CorrectionRequest, Download, Patient, PatientIdentifier
 from passport.sharing import paper
 from passport.sharing.content import Wish
 from passport.sharing.downloads import Note, file_of
@@ -41,7 +41,8 @@ LONGEST_PDF = 2_000
 
 READ_ME = """Patient Passport: a copy of your record, made {at} (UTC).
 
-record.json    every entry, also withdrawn ones, with how fresh each hospital was
+record.json    every entry, also withdrawn ones, with how fresh each hospital was, and the
+               corrections that were asked for
 record.csv     the same entries as a table
 summary.json   your summary as FHIR R4 (International Patient Summary)
 summary.pdf, history.pdf   to read and to print; withdrawn entries are not in them, and subjects that
@@ -100,6 +101,7 @@ def _write_json(bundle: zipfile.ZipFile, scope: Scope, *, note: Callable[[int], 
             ),
         },
         "freshness": [asdict(each) for each in history.freshness(scope=scope, now=now)],
+        "corrections": _corrections(patient),
     }
     with bundle.open("record.json", "w") as file:
         # Written by hand at its edges, so that the entries never stand in memory together.
@@ -110,6 +112,13 @@ def _write_json(bundle: zipfile.ZipFile, scope: Scope, *, note: Callable[[int], 
             if number % LONGEST_PAGE == 0:
                 note(number)
         file.write(b"]}\n")
+
+
+def _corrections(patient: Patient) -> list[dict[str, object]]:
+    """What was asked of hospitals, the oldest first, with what they said."""
+    asked = CorrectionRequest.objects.filter(patient=patient).order_by("asked_at", "pk")
+    names = ("table", "source_id", "source_uuid", "reason", "words", "asked_at", "state", "state_at", "answer")
+    return list(asked.values("hospital__code", *names))
 
 
 def _csv(scope: Scope, *, note: Callable[[int], None]) -> str:

@@ -23,6 +23,8 @@ from passport.account_forms import ChangePasswordForm, CurrentPasswordForm, Emai
 from passport.entries import LONGEST
 from passport.forms import MarkedForm
 from passport.models import Consent, Entry, Patient, User
+from passport.notice_forms import NoticeForm
+from passport.notices import choosing
 from passport.views import credentials
 from passport.views.login import begin_entry, in_fours, too_many, wrong_code
 from passport.views.session import address_of, logged_in
@@ -254,7 +256,16 @@ def contact(request: HttpRequest, account: User) -> HttpResponse:
             messages.info(request, _("We have sent a letter to the new address. Open the link in it within a day."))
             return HttpResponseRedirect(reverse("account_contact"))
     context = {"phone": phone, "email": email, "can_send": letters.can_send(), "known": known}
+    context["notices"] = _notices(account)
     return render(request, "passport/contact.html", context, status=status)
+
+
+def _notices(account: User) -> NoticeForm | None:
+    """The choice of notices: of patients, where any are sent."""
+    if not choosing.ways() or not Patient.objects.filter(user=account).exists():
+        return None
+    chosen = choosing.chosen_by(account)
+    return NoticeForm(user=account, initial={"by": chosen.by if chosen else ""})
 
 
 @require_safe

@@ -76,6 +76,16 @@ class Pages:
     def record(self, key: str) -> str:
         return _address_of("record", self.patient_id).replace(_ANY_KEY, key)
 
+    @property
+    def corrections(self) -> str:
+        return self._address("corrections")
+
+    def correction(self, key: str) -> str:
+        return self._address("correction", key)
+
+    def withdraw_correction(self, request_id: UUID) -> str:
+        return self._address("withdraw_correction", str(request_id))
+
     def trend(self, key: str) -> str:
         return _address_of("trend", self.patient_id).replace(_ANY_KEY, key)
 

@@ -15,14 +15,16 @@ from django.views.decorators.http import require_safe
 from passport import access, history
 from passport.access import Action, Basis, Opened, Scope, emergencies, proxies
 from passport.access.shapes import DOCTORS, PROXIES
+from passport.corrections import asking
 from passport.forms import CATEGORY_NAMES, HistoryFilterForm
 from passport.history import Filters, Freshness, RecordView, VisitView
 from passport.models import User
 from passport.models.record import Category
 from passport.views import chart, lines, permission_words, words
 from passport.views.choices import choices
+from passport.views.correction_words import AskedWords, asked_words
 from passport.views.lines import Pages
-from passport.views.plain import explained, plain_words
+from passport.views.plain import NO_WORDS, explained, plain_words
 from passport.views.session import account_of, logged_in
 
 
@@ -234,8 +236,17 @@ def _record(request: HttpRequest, account: User, *, key: str, patient_id: UUID |
         "group": [lines.line(each, pages=pages, plain=plain) for each in found.group],
         "qualified": lines.line(found.qualified, pages=pages, plain=plain) if found.qualified else None,
         "sensitive": permission_words.set_names(record.sensitive),
+        "asked": _asked(opened, account, record, pages=pages, now=now),
+        "ask_url": pages.correction(key),
+        "may_ask": opened.basis in asking.ASKERS and record.status == history.Status.CURRENT,
     }
     return render(request, "passport/record.html", context)
+
+
+def _asked(opened: Opened, account: User, record: RecordView, *, pages: Pages, now: dt.datetime) -> AskedWords | None:
+    """That a correction of this entry was asked for, and how far that is."""
+    found = asking.asked_about(scope=opened.scope, actor=account, record=record)
+    return asked_words(found, pages=pages, plain=NO_WORDS, now=now) if found else None
 
 
 def _match_rule(scope: Scope, hospital: str) -> list[str]:

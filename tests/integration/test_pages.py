@@ -120,8 +120,16 @@ EXPECTED = {
     "account_contact": (200, 200, 200, 200, 200),
     "account_address": (302, 302, 302, 302, 302),
     "account_consent": (405, 405, 405, 405, 405),
+    "account_notices": (405, 405, 405, 405, 405),
+    "stop_notices": (200, 200, 200, 200, 200),
     "own_history": (200, 200, 403, 403, 403),
     "own_record": (200, 404, 403, 403, 403),
+    "own_correction": (200, 404, 403, 403, 403),
+    "own_corrections": (200, 200, 403, 403, 403),
+    "own_withdraw_correction": (405, 405, 405, 405, 405),
+    "patient_correction": (200, 403, 403, 403, 403),
+    "patient_corrections": (200, 403, 403, 403, 403),
+    "patient_withdraw_correction": (405, 405, 405, 405, 405),
     "own_results": (200, 200, 403, 403, 403),
     "own_trend": (200, 404, 403, 403, 403),
     "own_medicines": (200, 200, 403, 403, 403),
@@ -166,12 +174,13 @@ EXPECTED = {
     "patient_consultation_version": (403, 403, 200, 403, 403),
     "patient_ask_hospitals": (405, 405, 405, 405, 405),
 }
-OPEN_TO_ALL = {"home", "logged_out", "claim", "forgotten", "shared_page"}
+OPEN_TO_ALL = {"home", "logged_out", "claim", "forgotten", "shared_page", "stop_notices"}
 #: What their address names is nobody's here.
 OF_NOBODYS_ID = {
     *("end_grant", "choose_sensitive", "end_proxy", "emergency_seen", "show_again"),
     *("emergency_opened", "emergency_record"),
     *("share_made", "end_share", "download_file"),
+    *("own_withdraw_correction", "patient_withdraw_correction"),
 }
 
 
@@ -179,12 +188,14 @@ def address_of(name: str, world: World) -> str:
     args: list[object] = [world.alice.pk] if name.startswith("patient_") else []
     if name in OF_NOBODYS_ID:
         args.append(uuid4())
-    if name in {"own_record", "patient_record", "own_trend", "patient_trend"}:
+    if name in {"own_record", "patient_record", "own_trend", "patient_trend", "own_correction", "patient_correction"}:
         args.append(world.key(concept="HbA1c"))
     if name == "reset_link":
         args += [world.alice.pk, "token"]
     if name.startswith("shared_"):
         args += ["x" * 43, *(["ticket"] if name == "shared_file" else [])]
+    if name == "stop_notices":
+        args.append("x" * 38)
     if name == "account_address":
         args.append("secret")
     if name in {"who_looked_file", "patient_looks_file"}:

@@ -31,6 +31,7 @@ from passport.api.tokens import issue
 from passport.models import (
     AccessGrant,
     AuditEvent,
+    CorrectionRequest,
     Doctor,
     Download,
     EmergencyAccess,
@@ -39,6 +40,7 @@ from passport.models import (
     Patient,
     PlaceholderNumber,
     Proxy,
+    Record,
     SensitiveConcept,
     Share,
     User,
@@ -203,6 +205,7 @@ def _values(world: World, district: Hospital, key: str) -> dict[str, object]:
     return {
         "account_id": world.people["own"].pk,
         "token": share.token,
+        "notice": "n" * 38,
         "share_id": share.pk,
         "download_id": _download(world),
         "ticket": "ticket",
@@ -214,6 +217,7 @@ def _values(world: World, district: Hospital, key: str) -> dict[str, object]:
         "hide_id": hide.pk,
         "proxy_id": Proxy.objects.get(carer=world.people["carer"]).pk,
         "emergency_id": opened.pk,
+        "request_id": _correction(world, district, key),
         "national_id": NUMBER,
         "hospital_id": district.pk,
         "content_type_id": ContentType.objects.get_for_model(Patient).pk,
@@ -228,6 +232,26 @@ def _download(world: World) -> UUID:
     made = Download.objects.create(patient=world.alice, status="done", asked_at=now, alive_at=now, made_at=now)
     downloads.file_of(made.pk).write_text(" ".join((*RECORD_MARKS, *PERSON_MARKS)))
     return made.pk
+
+
+def _correction(world: World, district: Hospital, key: str) -> UUID:
+    """What Alice asked about another entry than the one in the addresses."""
+    row = Record.objects.exclude(key=key).filter(patient_id=world.alice.pk, table="orders").get()
+    return CorrectionRequest.objects.create(
+        patient=world.alice,
+        hospital=district,
+        table=row.table,
+        source_id=row.source_id,
+        source_uuid=row.source_uuid,
+        reason="wrong",
+        words="The dose is wrong",
+        asked_by=world.people["own"],
+        asked_at=world.now,
+        state_at=world.now,
+        fingerprint="x",
+        config_version=1,
+        checked_at=world.now,
+    ).pk
 
 
 def _admin_rows(world: World, district: Hospital, elsewhere: Hospital) -> dict[str, object]:
@@ -246,6 +270,7 @@ def _admin_rows(world: World, district: Hospital, elsewhere: Hospital) -> dict[s
         "passport_accessgrant": world.values["grant_id"],
         "passport_proxy": world.values["proxy_id"],
         "passport_user": world.people["other"].pk,
+        "passport_correctionrequest": world.values["request_id"],
         "passport_doctor": Doctor.objects.create(
             hospital=district, provider_uuid=str(uuid4()), name="Dr Somebody", created_at=now
         ).pk,
@@ -311,9 +336,16 @@ account/logins/                               POST  302 302 302 302 302 302 302 
 account/contact/                              GET   302 200 200 200 200 200 200 200
 account/contact/                              POST  302 200 200 200 200 200 200 200
 account/address/<secret>/                     GET   302 302 302 302 302 302 302 302
+account/notices/                              POST  302 302 302 302 302 302 302 302
+n/<notice>/                                   GET   200 200 200 200 200 200 200 200
+n/<notice>/                                   POST  200 200 200 200 200 200 200 200
 account/consent/                              POST  302 302 302 404 404 404 404 404
 history/                                      GET   302 200 200 403 403 403 403 403
 records/<key>/                                GET   302 200 404 403 403 403 403 403
+records/<key>/correction/                     GET   302 200 404 403 403 403 403 403
+records/<key>/correction/                     POST  302 400 404 403 403 403 403 403
+corrections/                                  GET   302 200 200 403 403 403 403 403
+corrections/<request_id>/withdraw/            POST  302 302 302 403 403 403 403 403
 results/                                      GET   302 200 200 403 403 403 403 403
 results/<key>/                                GET   302 200 404 403 403 403 403 403
 medicines/                                    GET   302 200 200 403 403 403 403 403
@@ -355,6 +387,10 @@ patients/                                     POST  302 403 403 403 200 200 200 
 patients/<patient_id>/                        GET   302 200 403 200 200 403 200 403
 patients/<patient_id>/history/                GET   302 200 403 200 200 403 200 403
 patients/<patient_id>/records/<key>/          GET   302 200 403 200 200 403 200 403
+patients/<patient_id>/records/<key>/correction/ GET  302 200 403 200 403 403 403 403
+patients/<patient_id>/records/<key>/correction/ POST 302 400 403 400 403 403 403 403
+patients/<patient_id>/corrections/            GET   302 200 403 200 403 403 403 403
+patients/<patient_id>/corrections/<request_id>/withdraw/ POST 302 302 403 302 403 403 403 403
 patients/<patient_id>/results/                GET   302 200 403 200 200 403 200 403
 patients/<patient_id>/results/<key>/          GET   302 200 403 200 200 403 200 403
 patients/<patient_id>/medicines/              GET   302 200 403 200 200 403 200 403
@@ -419,8 +455,9 @@ def expected() -> dict[str, dict[str, tuple[int, ...]]]:
     """address → method (or `else`) → the statuses in the order of ACTORS."""
     rows: dict[str, dict[str, tuple[int, ...]]] = {}
     for line in TABLE.strip("\n").splitlines():
-        *address, method = line[:51].split() if line[:46].strip() else ["", line[46:51].strip()]
-        statuses = tuple(int(word) for word in line[51:].split())
+        head = line[: -4 * len(ACTORS)]  # an address longer than its column pushes the method, not the statuses
+        *address, method = head.split()
+        statuses = tuple(int(word) for word in line[len(head) :].split())
         assert len(statuses) == len(ACTORS), line
         assert method not in rows.setdefault("".join(address), {}), line
         rows["".join(address)][method] = statuses

@@ -44,7 +44,7 @@ HEADERS = {
 #: The address of a shared link is a secret: it goes nowhere at all.
 OTHER_HEADERS = {"GET s/<token>/": {"Referrer-Policy": "no-referrer"}}
 #: Programs of others post here; there is no session that could be ridden on.
-WITHOUT_FORM = {"s/<token>/manifest/"}
+WITHOUT_FORM = {"s/<token>/manifest/", "n/<notice>/"}
 #: Bodies without which an address does what a test cannot take back: ask the hospitals over the network.
 BODIES = {"api/openmrs-sync/initialize/": '{"hospitals": []}'}
 

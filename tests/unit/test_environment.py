@@ -144,3 +144,32 @@ def test_a_vault_is_an_https_address_without_a_path() -> None:
 def test_anything_else_is_no_vault(wrong: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="AZURE_KEY_VAULT must be"):
         environment.vault(wrong, name="AZURE_KEY_VAULT")
+
+
+@pytest.mark.parametrize("text", ["", "https://passport.example.org", "http://127.0.0.1:8000"])
+def test_the_address_of_the_pages_is_one_without_a_path(text: str) -> None:
+    assert environment.public_url(f" {text}/" if text else "", name="PUBLIC_URL") == text
+
+
+@pytest.mark.parametrize(
+    "wrong", ["passport.example.org", "https://h/path", "https://h/?q", "ftp://h", "https://user:secret@h", "https://"]
+)
+def test_anything_else_is_no_address_of_pages(wrong: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="PUBLIC_URL must be") as refused:
+        environment.public_url(wrong, name="PUBLIC_URL")
+    assert "secret" not in str(refused.value)
+
+
+def test_a_gateway_for_sms_is_an_https_address_or_on_this_machine() -> None:
+    for right in ("", "https://gateway.example.org/sms?from=passport", "http://localhost:8080/send"):
+        assert environment.webhook(right, name="SMS_WEBHOOK_URL") == right
+    for wrong in ("http://gateway.example.org", "gateway", "https://"):
+        with pytest.raises(ImproperlyConfigured, match="SMS_WEBHOOK_URL must be an https address"):
+            environment.webhook(wrong, name="SMS_WEBHOOK_URL")
+
+
+def test_a_backend_for_sms_is_named_by_its_path() -> None:
+    assert environment.sms_backend(" passport.sms.ConsoleBackend ", name="SMS_BACKEND") == "passport.sms.ConsoleBackend"
+    for wrong in ("console", "passport.sms.", "os.system('x')"):
+        with pytest.raises(ImproperlyConfigured, match="SMS_BACKEND must be the path"):
+            environment.sms_backend(wrong, name="SMS_BACKEND")
