@@ -62,7 +62,15 @@ class FindPatientForm(MarkedForm):
         max_length=100,
         error_messages={"required": _("Type the patient's National ID.")},
         # autocomplete off: a shared computer must not offer the numbers of earlier patients
-        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
+        widget=forms.TextInput(
+            attrs={
+                "autocomplete": "off",
+                "autocapitalize": "characters",
+                "spellcheck": "false",
+                "enterkeyhint": "search",
+                "autofocus": True,  # the page is for nothing else
+            }
+        ),
     )
 
 

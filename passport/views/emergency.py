@@ -14,6 +14,7 @@ from passport.access import AccessRefused, Action, emergencies
 from passport.models import User
 from passport.permission_forms import EmergencyForm, EmergencyReasonForm
 from passport.views import words
+from passport.views.permission_words import emergency_who
 from passport.views.record import refused
 from passport.views.session import logged_in
 
@@ -59,7 +60,10 @@ def _ask(
             return HttpResponseRedirect(reverse("emergency_opened", args=[opened.pk]))
     elif form.is_bound:
         status = 400
+    is_named = patient_id is not None or bool(form["national_id"].value())
+    form.fields["reason" if is_named else "national_id"].widget.attrs["autofocus"] = True
     context = {"form": form, "minutes": int(emergencies.LASTS.total_seconds() // 60), "address": request.path}
+    context["who"] = emergency_who(doctor=account, hospital_name=account.hospital.name if account.hospital else "")
     return render(request, "passport/emergency.html", context, status=status)
 
 

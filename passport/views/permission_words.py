@@ -8,7 +8,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from passport.forms import CATEGORY_NAMES
-from passport.models import AccessGrant, EmergencyAccess, Hide, Proxy
+from passport.models import AccessGrant, EmergencyAccess, Hide, Proxy, User
 from passport.permission_forms import SET_NAMES
 from passport.views.words import local, names, when
 
@@ -88,12 +88,16 @@ class EmergencyLine:
     is_seen: bool
 
 
-def emergency_line(emergency: EmergencyAccess, *, now: dt.datetime) -> EmergencyLine:
-    doctor, hospital = emergency.doctor, emergency.hospital
+def emergency_who(*, doctor: User, hospital_name: str) -> str:
+    """As the patient reads it; the doctor reads it before."""
     name = doctor.get_full_name() or doctor.get_username()
+    return f"{name}, {hospital_name}" if hospital_name else name
+
+
+def emergency_line(emergency: EmergencyAccess, *, now: dt.datetime) -> EmergencyLine:
     return EmergencyLine(
         id=emergency.pk,
-        who=f"{name}, {hospital.name}" if hospital else name,
+        who=emergency_who(doctor=emergency.doctor, hospital_name=emergency.hospital.name if emergency.hospital else ""),
         when=when(emergency.created_at, now=now),
         reason=emergency.reason,
         is_seen=emergency.seen_at is not None,

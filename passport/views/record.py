@@ -1,6 +1,7 @@
 """The pages of one record: overview, history, one entry, who looked. The same for the patient and for a doctor."""
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -103,6 +104,7 @@ def frame(opened: Opened, pages: Pages, *, tab: str, now: dt.datetime) -> dict[s
         "is_doctor": opened.basis in DOCTORS,
         "is_partial": opened.scope.is_partial,
         "emergency_until": words.time(opened.until) if opened.until else "",
+        "emergency_minutes": math.ceil((opened.until - now).total_seconds() / 60) if opened.until else 0,
         "pages": pages,
         "tab": tab,
         "today": words.local(now).date(),

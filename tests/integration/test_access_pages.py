@@ -284,6 +284,8 @@ def test_a_doctor_breaks_the_glass_from_the_search_and_the_patient_is_told(world
     assert reverse("emergency") in refused.content.decode()
     asked = charlie.post(reverse("emergency"), {"national_id": NUMBER})
     assert NUMBER in asked.content.decode()
+    # what the patient will read, word for word as below
+    assert "charlie, Kibungo opened your record and said that it was an emergency" in asked.content.decode()
     opened = charlie.post(reverse("emergency"), {"national_id": NUMBER, "reason": REASON})
     assert opened.status_code == 302
     page = said(charlie, opened.url)
@@ -293,6 +295,7 @@ def test_a_doctor_breaks_the_glass_from_the_search_and_the_patient_is_told(world
     assert SECRET in history
     assert "kept from doctors" in history
     assert "Emergency: open to you until" in history
+    assert "60 minutes left." in history
     assert AuditEvent.objects.filter(basis="break_glass", actor_id=world.charlie.pk).count() == 3
     alice = world.browser("alice")
     for address in (reverse("home"), reverse("permissions")):
@@ -303,6 +306,18 @@ def test_a_doctor_breaks_the_glass_from_the_search_and_the_patient_is_told(world
     alice.post(reverse("emergency_seen", args=[EmergencyAccess.objects.get().pk]))
     assert REASON not in said(alice, reverse("home"))
     assert REASON in said(alice, reverse("permissions"))
+
+
+def test_the_cursor_stands_where_the_doctor_types(world: World) -> None:
+    charlie = world.browser("charlie")
+
+    def focused(page: str) -> list[str]:
+        return re.findall(r'<(?:input|textarea)[^>]*name="([a-z_]+)"[^>]*autofocus', page)
+
+    assert focused(charlie.get(reverse("find_patient")).content.decode()) == ["national_id"]
+    assert focused(charlie.get(reverse("emergency")).content.decode()) == ["national_id"]
+    from_search = charlie.post(reverse("emergency"), {"national_id": NUMBER}).content.decode()
+    assert focused(from_search) == ["reason"]
 
 
 def test_until_the_record_is_asked_for_an_unknown_number_is_answered_like_a_known_one(world: World) -> None:
