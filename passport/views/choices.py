@@ -19,6 +19,8 @@ LONGEST_YEARS = 12
 class Choices:
     title: str
     chips: Sequence[ChipLink]
+    #: Stands with the fields to open, because the rail beside the entries leads through the same years.
+    is_folded: bool = False
 
 
 def choices(found: Facets, *, filters: Filters, query: Mapping[str, str], pages: Pages) -> list[Choices]:
@@ -45,11 +47,11 @@ def choices(found: Facets, *, filters: Filters, query: Mapping[str, str], pages:
         chip(year, n, is_chosen=_is_year(filters, year), **{"from": f"{year}-01-01", "to": f"{year}-12-31"})
         for year, n in list(found.years.items())[:LONGEST_YEARS]
     ]
-    groups = [(_("Kind"), kinds), (_("Hospital"), hospitals), (_("Year"), years)]
+    groups = [(_("Kind"), kinds, False), (_("Hospital"), hospitals, False), (_("Year"), years, True)]
     # One way only is no choice, but one that was chosen can be undone.
     return [
-        Choices(title=title, chips=chips)
-        for title, chips in groups
+        Choices(title=title, chips=chips, is_folded=is_folded)
+        for title, chips, is_folded in groups
         if len(chips) > 1 or any(each.is_chosen for each in chips)
     ]
 

@@ -1,6 +1,7 @@
 """The record on paper: a print page, the same as PDF, and the emergency card. For the patient alone."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,7 +18,7 @@ from passport.models import Patient, User
 from passport.share_forms import CardForm, PrintForm
 from passport.sharing import content, paper, shares
 from passport.views import lines, share_words, words
-from passport.views.lines import Pages
+from passport.views.lines import Line, Pages
 from passport.views.record import frame, refused
 from passport.views.session import logged_in
 from passport.views.shares import READ, remember, shown_of
@@ -138,10 +139,15 @@ def _card(request: HttpRequest, opened: Opened, *, now: dt.datetime) -> dict[str
     card = shares.open_card(patient, now=now)
     return {
         "allergies": [lines.line(each, pages=pages) for each in shown.allergies],
-        "conditions": lines.stated(shown.conditions, pages=pages),
-        "medications": lines.stated(shown.medications, pages=pages),
+        "conditions": _once_each(lines.stated(shown.conditions, pages=pages).current),
+        "medications": _once_each(lines.stated(shown.medications, pages=pages).current),
         "blood_group": paper.blood_group(scope),
         "number": paper.number_of(patient),
         "card": share_words.share_line(card, tries=[], now=now) if card else None,
         "shown": shown_of(request, card, now=now) if card else None,
     }
+
+
+def _once_each(named: Sequence[Line]) -> list[Line]:
+    """A medicine of two hospitals takes one line of the six that the card has: only its name stands there."""
+    return list({each.name.casefold(): each for each in reversed(named)}.values())[::-1]

@@ -17,6 +17,9 @@
   const form = document.getElementById("open");
   const shared = document.getElementById("shared");
   const words = shared.dataset;
+  // As the server writes days: "en" alone is American, the month first.
+  const language = document.documentElement.lang;
+  const spoken = language === "en" ? "en-GB" : language;
 
   function bytes(text) {
     const plain = atob(text.replace(/-/g, "+").replace(/_/g, "/"));
@@ -91,7 +94,7 @@
     const [year, month, date] = text.slice(0, 10).split("-").map(Number);
     if (!year || !month || !date) return text.slice(0, 10);
     const options = { day: "numeric", month: "short", year: "numeric" };
-    return new Date(year, month - 1, date).toLocaleDateString(document.documentElement.lang, options);
+    return new Date(year, month - 1, date).toLocaleDateString(spoken, options);
   }
 
   function said(concept) {
