@@ -18,7 +18,7 @@ subquery, no queryset inside `__in`. Each function makes the same number of quer
 """
 
 from passport.history.filters import parse_filters
-from passport.history.fresh import freshness
+from passport.history.fresh import freshness, may_hold_more
 from passport.history.looks import all_looks, looks_page
 from passport.history.medicines import Medicine, Medicines, all_medicines
 from passport.history.records import match_rules, named_records, record_detail, records_page, version
@@ -93,6 +93,7 @@ __all__ = [
     "freshness",
     "looks_page",
     "match_rules",
+    "may_hold_more",
     "named_records",
     "overview",
     "parse_filters",

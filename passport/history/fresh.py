@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from django.db.models import F
+
 from passport import upward
 from passport.access.scope import Scope, visible_links
 from passport.history.shapes import Freshness, FreshnessState
 from passport.models import Link
+from passport.models.links import LinkState
 
 #: A look may take its time: late is what two intervals and this do not explain.
 GRACE = dt.timedelta(minutes=2)
@@ -40,6 +43,13 @@ def freshness_of(links: Sequence[Link], *, now: dt.datetime) -> list[Freshness]:
                 )
             )
     return found
+
+
+def may_hold_more(*, scope: Scope) -> list[str]:
+    """Hospitals where a human still has to decide whose records they are; one that is left out is not named."""
+    held = Link.objects.filter(patient=scope.patient, state=LinkState.HELD, epoch=F("hospital__epoch"))
+    held = held.exclude(hospital_id__in=scope.left_out.hospitals)
+    return sorted(set(held.values_list("hospital__name", flat=True)))
 
 
 def _freshness_state(

@@ -3,16 +3,15 @@
 import datetime as dt
 from collections.abc import Iterable
 
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 
 from passport.access.scope import Scope, visible
-from passport.history.fresh import freshness_of
+from passport.history.fresh import freshness_of, may_hold_more
 from passport.history.shapes import Overview, RecordView, Status
 from passport.history.shown import by_keys, views_of
 from passport.history.standing import standing
 from passport.history.words import fold
-from passport.models import Link, Record
-from passport.models.links import LinkState
+from passport.models import Record
 from passport.models.record import Category
 
 LATEST_RESULTS = 12
@@ -38,7 +37,7 @@ def overview(*, scope: Scope, now: dt.datetime) -> Overview:
         latest_results=[view for view in latest if view.category == Category.TEST],
         latest_vitals=[view for view in latest if view.category == Category.VITAL],
         freshness=freshness_of(seen.links, now=now),
-        may_hold_more=_may_hold_more(scope),
+        may_hold_more=may_hold_more(scope=scope),
     )
 
 
@@ -63,10 +62,3 @@ def _once(views: Iterable[RecordView]) -> list[RecordView]:
     for view in views:
         newest.setdefault((fold(view.concept), fold(view.value)), view)
     return list(newest.values())
-
-
-def _may_hold_more(scope: Scope) -> list[str]:
-    held = Link.objects.filter(patient=scope.patient, state=LinkState.HELD, epoch=F("hospital__epoch"))
-    # A hospital that is left out is not named here either.
-    held = held.exclude(hospital_id__in=scope.left_out.hospitals)
-    return sorted(set(held.values_list("hospital__name", flat=True)))

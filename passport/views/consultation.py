@@ -99,7 +99,9 @@ def _opened(account: User, *, patient_id: UUID, now: dt.datetime) -> Opened | No
 def _context(opened: Opened, account: User, asked: Asked | None, *, now: dt.datetime) -> dict[str, Any]:
     pages = Pages(patient_id=opened.patient.pk)
     found = history.overview(scope=opened.scope, now=now)
-    context = frame(opened, pages, tab="consultation", now=now) | freshness_words(found.freshness, now=now)
+    context = frame(opened, pages, tab="consultation", now=now) | freshness_words(
+        found.freshness, held=found.may_hold_more, now=now
+    )
     # In the hospitals' own words: a doctor reads those faster than plain ones.
     context |= chart.summary_words(found, pages=pages, plain=NO_WORDS)
     answers = list(_answers(asked, is_partial=opened.scope.is_partial))
@@ -142,6 +144,11 @@ def _since_visit(opened: Opened, account: User, *, pages: Pages, now: dt.datetim
 
 def _missing(found: Overview, *, now: dt.datetime) -> Iterator[str]:
     """What this page cannot tell, in sentences: what was not reached, not decided, never recorded."""
+    if not found.freshness:
+        yield _(
+            "No hospital that is connected knows this National ID so far. All of them are searched again and again; "
+            "what they hold appears here by itself."
+        )
     for each in found.freshness:
         said = words.fresh_words(each, now=now)
         if not said.is_fresh:

@@ -40,6 +40,7 @@ def _medicines(request: HttpRequest, account: User, *, patient_id: UUID | None) 
     found = history.all_medicines(scope=opened.scope, now=now)
     every = [each for group in (found.current, found.unknown, found.past) for each in group]
     plain = plain_words(stated.record for each in every for stated in (*each.holding, *each.earlier))
-    context = frame(opened, pages, tab="medicines", now=now) | freshness_words(fresh, now=now)
+    held = history.may_hold_more(scope=opened.scope)
+    context = frame(opened, pages, tab="medicines", now=now) | freshness_words(fresh, held=held, now=now)
     context["sections"] = medicine_lines.sections(found, pages=pages, plain=plain)
     return render(request, "passport/medicines.html", context)

@@ -91,6 +91,7 @@ def on_paper(scope: Scope, *, what: str, now: dt.datetime) -> dict[str, Any]:
         "printed": words.when(now, now=now),
         "printed_day": words.local(now).date(),
         "freshness": [words.fresh_words(each, now=now) for each in shown.freshness],
+        "may_hold_more": words.names(list(shown.may_hold_more)),
         "shown": {
             "allergies": [lines.line(each, pages=pages, with_day=True, with_hospital=True) for each in shown.allergies],
             "conditions": lines.stated(shown.conditions, pages=pages),

@@ -111,12 +111,14 @@ def frame(opened: Opened, pages: Pages, *, tab: str, now: dt.datetime) -> dict[s
     }
 
 
-def freshness_words(found: Sequence[Freshness], *, now: dt.datetime) -> dict[str, Any]:
+def freshness_words(found: Sequence[Freshness], *, held: Sequence[str], now: dt.datetime) -> dict[str, Any]:
+    """How far each hospital can be trusted; `held`: where a human still decides about a match."""
     all_words = [words.fresh_words(each, now=now) for each in found]
     return {
         "freshness": all_words,
         "not_fresh": [each for each in all_words if not each.is_fresh],
         "up_to_date": chart.up_to_date(found, now=now),
+        "may_hold_more": words.names(list(held)),
     }
 
 
@@ -128,11 +130,11 @@ def _overview(request: HttpRequest, account: User, *, patient_id: UUID | None) -
         return refused(request, account, patient_id=patient_id)
     pages = Pages(patient_id=patient_id)
     found = history.overview(scope=opened.scope, now=now)
-    context = frame(opened, pages, tab="overview", now=now) | freshness_words(found.freshness, now=now)
+    held = found.may_hold_more
+    context = frame(opened, pages, tab="overview", now=now) | freshness_words(found.freshness, held=held, now=now)
     context |= chart.summary_words(found, pages=pages, plain=plain_words(chart.records_of(found)))
     context |= {
         "news": chart.own_news(opened, account, pages=pages, now=now),
-        "may_hold_more": words.names(list(found.may_hold_more)),
         "unseen": _unseen(opened, now=now),
         "version": history.version(scope=opened.scope),
     }
@@ -156,7 +158,8 @@ def _history(request: HttpRequest, account: User, *, patient_id: UUID | None) ->
     fresh = history.freshness(scope=opened.scope, now=now)
     hospitals = [(each.hospital, each.hospital_name) for each in fresh]
     form = HistoryFilterForm(request.GET, hospitals=hospitals)
-    context = frame(opened, pages, tab="history", now=now) | freshness_words(fresh, now=now)
+    held = history.may_hold_more(scope=opened.scope)
+    context = frame(opened, pages, tab="history", now=now) | freshness_words(fresh, held=held, now=now)
     context |= {"form": form, "version": history.version(scope=opened.scope)}
     since = chart.since_last_here(opened, account, now=now)
     context |= _visits(request, opened.scope, form, pages=pages, since=since)

@@ -9,13 +9,14 @@ import contextlib
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -38,6 +39,7 @@ def main(words: Sequence[str]) -> int:
     if chromium is None:
         sys.stderr.write(f"screenshots: Chromium is missing: {PARTS['chromium'].remedy}\n")
         return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the demo ends with us
     with demo() as said, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(chromium), args=["--no-sandbox"])
         complaints = take_all(browser, said, wanted)
@@ -136,7 +138,11 @@ def shoot(page: Page, picture: Picture, look: Look) -> None:
     page.evaluate("window.scrollTo(0, 0); document.activeElement && document.activeElement.blur()")
     save(page.screenshot(full_page=True, scale="css"), WHOLE / f"{picture.name}-{look.name}.png")
     if look in picture.kept:
-        scale = "device" if look.width < 600 else "css"
+        scale: Literal["css", "device"] = "device" if look.width < 600 else "css"
+        if picture.top and look.width < 600:
+            page.locator(picture.top).first.evaluate(
+                "each => window.scrollTo(0, each.getBoundingClientRect().top - 12)"
+            )
         save(page.screenshot(scale=scale), KEPT / f"{picture.name}-{look.name}.webp")
 
 

@@ -23,7 +23,8 @@ class Stage:
 class Picture:
     """One page. `who` is a role of the demo's logins, `patient-2`, or nobody.
 
-    `address` is opened first, then `steps` are taken. `kept` are the looks that stand in docs/screenshots/.
+    `address` is opened first, then `steps` are taken. `kept` are the looks that stand in docs/screenshots/;
+    on a phone from `top` (a selector) downward.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Picture:
     address: str = "/"
     steps: Steps | None = None
     kept: tuple[Look, ...] = ()
+    top: str = ""
     status: int = 200
     looks: tuple[Look, ...] = field(default=(PHONE, DESKTOP, DARK))
 
@@ -123,14 +125,21 @@ PICTURES = (
     ),
     Picture(name="results", who="patient", address="/results/", kept=(PHONE,)),
     Picture(
-        name="trend", who="patient", address="/results/?q=glucose", steps=follow(".results a"), kept=(PHONE, DESKTOP)
+        name="trend",
+        who="patient",
+        address="/results/?q=glucose",
+        steps=follow(".results a"),
+        kept=(PHONE, DESKTOP),
+        top=".trend-head",
     ),
     Picture(name="trend-pressure", who="patient", address="/results/?q=systolic", steps=follow(".results a")),
     Picture(name="medicines", who="patient", address="/medicines/", kept=(PHONE,)),
     Picture(name="share", who="patient", address="/share/"),
-    Picture(name="share-made", who="patient", address="/share/", steps=make_share, kept=(PHONE,)),
+    Picture(name="share-made", who="patient", address="/share/", steps=make_share, kept=(PHONE,), top="main h1"),
     Picture(name="share-opened", who="patient", address="/share/", steps=open_share, kept=(PHONE,)),
-    Picture(name="emergency-card", who="patient", address="/emergency-card/", steps=make_card, kept=(PHONE,)),
+    Picture(
+        name="emergency-card", who="patient", address="/emergency-card/", steps=make_card, kept=(PHONE,), top=".pocket"
+    ),
     Picture(name="print", who="patient", address="/print/"),
     Picture(name="download", who="patient", address="/download/"),
     Picture(name="permissions", who="patient", address="/permissions/", kept=(PHONE,)),
