@@ -13,6 +13,7 @@ import django
 import pytest
 
 from tests.audit_fixtures import liftable_audit  # noqa: F401 - a fixture, autouse
+from tests.chromium import browser, open_page  # noqa: F401 - fixtures
 from tests.openmrs.server import MariaDBServer
 from tests.parts import MISSING, require
 from tests.stores import chosen
