@@ -22,7 +22,7 @@ BOXES = {
     "otp_totp": "One-time codes",
 }
 #: Models that stand in another box than their app's.
-BOX_OF_MODEL = {"Link": "openmrs_sync", "StaticDevice": "otp_totp"}
+BOX_OF_MODEL = {"Link": "openmrs_sync", "RecoveryDevice": "otp_totp"}
 #: Where the name in the code is not the word people use.
 NAMES = {
     "AccessGrant": "Permissions",
@@ -33,8 +33,8 @@ NAMES = {
     "Inspection": "Dry runs and counts",
     "Link": "Matches",
     "ReceiptDay": "Certificates",
+    "RecoveryDevice": "Recovery codes",
     "Proxy": "Guardians and carers",
-    "StaticDevice": "Recovery codes",
     "SyncRun": "Runs",
     "TOTPDevice": "Authenticator apps",
     "User": "Accounts",

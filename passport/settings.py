@@ -73,7 +73,6 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django_otp",
     "django_otp.plugins.otp_totp",
-    "django_otp.plugins.otp_static",
     "django_q",
     "rest_framework",
     "rest_framework_simplejwt.token_blacklist",

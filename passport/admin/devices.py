@@ -3,18 +3,18 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
 from django.utils import timezone
-from django_otp.plugins.otp_static.admin import StaticDeviceAdmin
-from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.admin import TOTPDeviceAdmin
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from passport import entries
 from passport.admin.audited import AuditedAdmin
 from passport.admin_site import actor_of
+from passport.models import RecoveryDevice
 
 admin.site.unregister(TOTPDevice)
-admin.site.unregister(StaticDevice)
 
 
 class AuditedDeviceAdmin(AuditedAdmin):
@@ -34,6 +34,24 @@ class AuditedTOTPDeviceAdmin(AuditedDeviceAdmin, TOTPDeviceAdmin):  # type: igno
     pass
 
 
-@admin.register(StaticDevice)
-class AuditedStaticDeviceAdmin(AuditedDeviceAdmin, StaticDeviceAdmin):  # type: ignore[misc]  # as above
-    pass
+@admin.register(RecoveryDevice)
+class RecoveryDeviceAdmin(AuditedDeviceAdmin):
+    """Who has recovery codes, and how many. The codes are hashes: they can be taken away, and not be given."""
+
+    list_display = ("user", "n_left")
+    search_fields = ("user__username",)
+    fields = readonly_fields = ("user", "n_left")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        found: QuerySet[Any] = super().get_queryset(request).select_related("user").annotate(n_codes=Count("codes"))
+        return found
+
+    @admin.display(description="Codes left")
+    def n_left(self, device: Any) -> int:
+        return int(device.n_codes)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

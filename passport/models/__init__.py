@@ -5,7 +5,7 @@ patients   Patient, PatientIdentifier, PlaceholderNumber
 access     AccessGrant, Proxy, EmergencyAccess: who is let in; Hide: what is not shown; SensitiveConcept
 links      Link (this person at this hospital is that patient), LinkDecision (what a human decided)
 record     Record: one line of a history. May live in MongoDB: no foreign key, no join
-logins     Entry (one login), Attempts (failures counted), ContactChange
+logins     Entry (one login), Attempts (failures counted), RecoveryDevice, ContactChange
 standing   Consent, Merge, OneTimeCode: what was agreed, joined, handed out at the desk
 concepts   SourceConcept: the codes that a hospital maps a concept to
 glossary   GlossaryTerm: plain words for a concept
@@ -22,7 +22,7 @@ from passport.models.concepts import SourceConcept
 from passport.models.corrections import CorrectionRequest
 from passport.models.glossary import GlossaryTerm
 from passport.models.links import Link, LinkDecision
-from passport.models.logins import Attempts, ContactChange, Entry
+from passport.models.logins import Attempts, ContactChange, Entry, RecoveryCode, RecoveryDevice
 from passport.models.notices import NewsNotice
 from passport.models.patients import Patient, PatientIdentifier, PlaceholderNumber
 from passport.models.record import UNDATED, Record, record_key
@@ -54,6 +54,8 @@ __all__ = [
     "PlaceholderNumber",
     "Proxy",
     "Record",
+    "RecoveryCode",
+    "RecoveryDevice",
     "SensitiveConcept",
     "Share",
     "ShareOpening",

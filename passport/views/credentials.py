@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.db.models import QuerySet
 from django_otp import devices_for_user, match_token
 from django_otp.models import Device
-from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from passport import attempts, audit
-from passport.models import PatientIdentifier, User
+from passport.models import PatientIdentifier, RecoveryCode, RecoveryDevice, User
 from passport.registration import normalise_national_id
 
 WINDOW_SECONDS = 15 * 60
@@ -181,17 +181,18 @@ def finish_enrolment(*, device: TOTPDevice, account: User, code: str, who: Visit
 
 
 def make_recovery_codes(account: User) -> list[str]:
-    """Fresh ones, each good once; those of before are good no more."""
-    StaticDevice.objects.filter(user=account).delete()
-    spare = StaticDevice.objects.create(user=account, name="recovery codes")
-    codes = [StaticToken.random_token() for _ in range(N_RECOVERY_CODES)]
-    StaticToken.objects.bulk_create([StaticToken(device=spare, token=code) for code in codes])
+    """Fresh ones, each good once, told here and never again; those of before are good no more."""
+    codes = [RecoveryDevice.random_code() for _ in range(N_RECOVERY_CODES)]
+    hashes = [make_password(code) for code in codes]
+    RecoveryDevice.objects.filter(user=account).delete()
+    spare = RecoveryDevice.objects.create(user=account, name="recovery codes")
+    RecoveryCode.objects.bulk_create([RecoveryCode(device=spare, code_hash=code_hash) for code_hash in hashes])
     return codes
 
 
 def n_recovery_codes(account: User) -> int:
     """How many are left."""
-    return int(StaticToken.objects.filter(device__user=account).count())
+    return int(RecoveryCode.objects.filter(device__user=account).count())
 
 
 def renew_recovery_codes(*, account: User, now: datetime) -> list[str]:
@@ -208,7 +209,7 @@ def take_devices_away(*, account: User, actor: User, now: datetime) -> int:
     """
     with transaction.atomic():
         n_gone = 0
-        for kind in (TOTPDevice, StaticDevice):
+        for kind in (TOTPDevice, RecoveryDevice):
             devices: QuerySet[Device] = kind.objects.filter(user=account)
             n_gone += len(devices)
             devices.delete()

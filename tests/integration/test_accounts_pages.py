@@ -15,11 +15,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from django_otp.oath import totp
-from django_otp.plugins.otp_static.models import StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from passport import claiming, entries
-from passport.models import Attempts, AuditEvent, Consent, Entry, OneTimeCode, Patient, User
+from passport.models import Attempts, AuditEvent, Consent, Entry, OneTimeCode, Patient, RecoveryCode, User
 from tests.records import PASSWORD, make_account, make_hospital, make_patient
 
 NUMBER, OTHER_NUMBER = "1198180012345678", "1199070098765432"
@@ -453,10 +452,10 @@ def test_a_new_phone_takes_the_place_of_the_one_before() -> None:
     client = browser_of("alice")
     set_up(client)
     first = TOTPDevice.objects.get()
-    before = set(StaticToken.objects.values_list("token", flat=True))
+    before = set(RecoveryCode.objects.values_list("code_hash", flat=True))
     set_up(client)
     assert TOTPDevice.objects.get().pk != first.pk
-    assert not before & set(StaticToken.objects.values_list("token", flat=True))
+    assert not before & set(RecoveryCode.objects.values_list("code_hash", flat=True))
 
 
 def test_a_code_that_was_used_is_not_taken_again() -> None:

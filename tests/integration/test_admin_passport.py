@@ -214,7 +214,7 @@ def test_the_start_page_has_a_box_for_each_purpose_and_fits_its_title(browser: C
 
 
 @pytest.mark.parametrize(
-    "app, box", [("otp_static", "One-time codes"), ("passport", "Patients and accounts"), ("openmrs_sync", "Sync")]
+    "app, box", [("otp_totp", "One-time codes"), ("passport", "Patients and accounts"), ("openmrs_sync", "Sync")]
 )
 def test_every_app_of_the_admin_has_a_page(browser: Client, app: str, box: str) -> None:
     assert [one["name"] for one in browser.get(f"/admin/{app}/").context["app_list"]] == [box]

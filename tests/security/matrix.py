@@ -21,7 +21,6 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, get_resolver
 from django.utils import timezone
-from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from hospitals.models import ConnectionTest, Hospital, HospitalState, Location
@@ -41,6 +40,7 @@ from passport.models import (
     PlaceholderNumber,
     Proxy,
     Record,
+    RecoveryDevice,
     SensitiveConcept,
     Share,
     User,
@@ -296,7 +296,7 @@ def _admin_rows(world: World, district: Hospital, elsewhere: Hospital) -> dict[s
         ).pk,
         "openmrs_sync_alert": Alert.objects.create(kind=Alert.Kind.values[0], hospital=elsewhere, began_at=now).pk,
         "otp_totp_totpdevice": TOTPDevice.objects.create(user=world.people["gone_carer"], name="app").pk,
-        "otp_static_staticdevice": StaticDevice.objects.create(user=world.people["gone_carer"], name="spare").pk,
+        "passport_recoverydevice": RecoveryDevice.objects.create(user=world.people["gone_carer"], name="spare").pk,
     }
     return rows
 
