@@ -90,15 +90,21 @@ def make_proxy(
     ends_at: dt.datetime,
     actor: User | None,
     now: dt.datetime,
+    sensitive: Collection[str] = (),
 ) -> Proxy:
-    """By an admin, who says why. The sensitive sets stay closed: only the patient opens them. Raises AccessRefused."""
-    check(patient=patient, carer=carer, reason=reason, ends_at=ends_at, now=now)
+    """By an admin, who says why. Raises AccessRefused.
+
+    `sensitive`: sets that this guardian sees. Only the patient opens them, but for one who has no login and so cannot
+    choose, such as a small child; with a login of their own they choose anew.
+    """
+    check(patient=patient, carer=carer, kind=kind, reason=reason, ends_at=ends_at, sensitive=sensitive, now=now)
     with transaction.atomic():
         proxy = Proxy.objects.create(
             patient=patient,
             carer=carer,
             kind=kind,
             reason=reason.strip(),
+            sensitive=sorted(ALL_SETS & set(sensitive)),
             created_by=actor,
             created_at=now,
             ends_at=ends_at,
@@ -107,8 +113,22 @@ def make_proxy(
     return proxy
 
 
-def check(*, patient: Patient, carer: User | None, reason: str, ends_at: dt.datetime, now: dt.datetime) -> None:
+def check(
+    *,
+    patient: Patient,
+    carer: User | None,
+    kind: str,
+    reason: str,
+    ends_at: dt.datetime,
+    sensitive: Collection[str],
+    now: dt.datetime,
+) -> None:
     """Raises AccessRefused for what `make_proxy` would refuse."""
+    if sensitive and (kind != Proxy.Kind.GUARDIAN or patient.user_id is not None):
+        raise AccessRefused(
+            _("Only a guardian of a patient without a login is given these here. Patients choose on their own pages."),
+            field="sensitive",
+        )
     if len(reason.strip()) < SHORTEST_REASON:
         raise AccessRefused(_("Say why: at least ten characters."), field="reason")
     if ends_at <= now:
@@ -162,4 +182,8 @@ def _hash(code: str) -> str:
 
 
 def _record(action: str, proxy: Proxy, *, actor: User | None, now: dt.datetime) -> None:
-    record_event(action=action, actor=actor, now=now, patient_id=proxy.patient_id, details={"proxy": proxy.pk})
+    details: dict[str, object] = {"proxy": proxy.pk}
+    if action == "proxy_made" and proxy.sensitive:
+        # Chosen by another than the patient: how many, never which.
+        details["sets"] = len(proxy.sensitive)
+    record_event(action=action, actor=actor, now=now, patient_id=proxy.patient_id, details=details)

@@ -14,6 +14,7 @@ from passport.access import AccessRefused, proxies
 from passport.admin.audited import AuditedAdmin
 from passport.admin_site import actor_of, moment, short_id
 from passport.models import AccessGrant, Proxy, User
+from passport.models.access import SensitiveSet
 
 
 class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -79,9 +80,17 @@ class GrantAdmin(AuditedAdmin):
 
 
 class ProxyForm(forms.ModelForm):  # type: ignore[type-arg]
+    sensitive = forms.MultipleChoiceField(
+        label="Sensitive subjects",
+        choices=SensitiveSet.choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="What this guardian sees too. Only for a patient without a login, such as a small child.",
+    )
+
     class Meta:
         model = Proxy
-        fields = ("patient", "carer", "kind", "reason", "ends_at")
+        fields = ("patient", "carer", "kind", "reason", "ends_at", "sensitive")
         help_texts = {
             "reason": "Such as: mother, birth certificate seen. No health information.",
             "carer": "The login of the one who reads for the patient.",
@@ -91,7 +100,7 @@ class ProxyForm(forms.ModelForm):  # type: ignore[type-arg]
         found: dict[str, Any] = super().clean() or {}
         if not self.errors:
             try:
-                proxies.check(now=timezone.now(), **{name: found[name] for name in self.Meta.fields if name != "kind"})
+                proxies.check(now=timezone.now(), **{name: found[name] for name in self.Meta.fields})
             except AccessRefused as refusal:
                 self.add_error(refusal.field or None, str(refusal))
         return found
@@ -124,6 +133,10 @@ class ProxyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description="ended before (UTC)", ordering="ended_at")
     def ended(self, proxy: Proxy) -> str:
         return moment(proxy.ended_at)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        # Asked for when one is made, and shown of none: the patient may have chosen otherwise since.
+        return [name for name in super().get_fields(request, obj) if obj is None or name != "sensitive"]
 
     @admin.action(description="End now", permissions=["view"])
     def end(self, request: HttpRequest, queryset: QuerySet[Proxy]) -> None:

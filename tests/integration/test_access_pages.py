@@ -462,9 +462,12 @@ def test_an_admin_makes_a_guardian_with_a_reason_and_ends_it(world: World) -> No
     }
     add = reverse("admin:passport_proxy_add")
     assert "at least ten" in admin.post(add, {**form, "reason": "mother"}).content.decode()
+    opened = {**form, "reason": "mother, birth certificate seen", "sensitive": ["hiv"]}
+    assert "Patients choose on their own pages" in admin.post(add, opened).content.decode()
     assert admin.post(add, {**form, "reason": "mother, birth certificate seen"}).status_code == 302
     assert "you are this person&#x27;s guardian" in said(carer, world.record_pages()[0])
     proxy = Proxy.objects.get()
+    assert "Sensitive subjects" not in said(admin, reverse("admin:passport_proxy_change", args=[proxy.pk]))
     action = {"action": "end", "_selected_action": [str(proxy.pk)]}
     admin.post(reverse("admin:passport_proxy_changelist"), action)
     said(carer, world.record_pages()[0], 403)

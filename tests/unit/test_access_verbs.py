@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from passport.access import AccessRefused, Basis, NotAllowed, claims, emergencies, grants, may_read, proxies, sensitive
+from passport.access.reasons import find_reason
 from passport.models import AccessGrant, AuditEvent, Doctor, EmergencyAccess, Patient, Proxy, SensitiveConcept, User
 from tests.records import make_account, make_hospital, make_patient
 
@@ -237,6 +238,28 @@ def test_an_admin_says_why_and_until_when(cast: Cast, wrong: dict[str, Any], fie
     assert refusal.value.field == field
     proxies.make_proxy(patient=cast.alice, kind="guardian", actor=cast.admin, now=NOW, **right)
     assert cast.read(cast.carer) is Basis.GUARDIAN
+
+
+def test_a_guardian_of_a_child_without_a_login_sees_what_the_admin_ticked(cast: Cast) -> None:
+    child = make_patient(national_id="1202580012345678", now=NOW)
+    right = {"reason": "mother, birth certificate seen", "ends_at": NOW + DAY, "carer": cast.carer, "now": NOW}
+    proxies.make_proxy(patient=child, kind="guardian", actor=cast.admin, sensitive=["hiv", "nonsense"], **right)
+    reason = find_reason(user=cast.carer, patient=child, now=NOW)
+    assert reason is not None
+    assert (reason.basis, reason.sensitive) == (Basis.GUARDIAN, frozenset({"hiv"}))
+    row = AuditEvent.objects.get(action="proxy_made")
+    assert (row.patient_id, row.details["sets"]) == (child.pk, 1)
+    assert "hiv" not in str(row.details)
+
+
+@pytest.mark.parametrize("who, kind", [("alice", "guardian"), ("child", "carer")])
+def test_nobody_opens_sensitive_sets_of_one_who_can_choose_or_to_a_carer(cast: Cast, who: str, kind: str) -> None:
+    patient = cast.alice if who == "alice" else make_patient(national_id="1202580012345678", now=NOW)
+    right = {"reason": "mother, birth certificate seen", "ends_at": NOW + DAY, "carer": cast.carer, "now": NOW}
+    with pytest.raises(AccessRefused) as refusal:
+        proxies.make_proxy(patient=patient, kind=kind, actor=cast.admin, sensitive=["hiv"], **right)
+    assert refusal.value.field == "sensitive"
+    assert not Proxy.objects.exists()
 
 
 # --- emergencies ------------------------------------------------------------------------------------------------------
