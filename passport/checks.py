@@ -87,6 +87,20 @@ def check_sms(**_: Any) -> list[CheckMessage]:
     return []
 
 
+@register(Tags.security, deploy=True)
+def check_hosts(**_: Any) -> list[CheckMessage]:
+    """E007: a host that anybody may name ends up in the letters that lead to another password."""
+    if not any(host.startswith("*") for host in settings.ALLOWED_HOSTS):
+        return []
+    return [
+        Error(
+            "Any host is allowed: a forged Host header would stand in the links of our letters.",
+            hint="Name the hosts of this site in ALLOWED_HOSTS.",
+            id="passport.E007",
+        )
+    ]
+
+
 def smallest_retry(*, timeout: int, queue_limit: int, workers: int) -> int:
     """Seconds that `retry` must exceed: it counts from dequeue, so a task may wait for those taken before it."""
     return timeout * (1 + ceil((queue_limit + 1) / workers))
@@ -134,4 +148,5 @@ CHECKS: tuple[Callable[..., list[CheckMessage]], ...] = (
     check_cache,
     check_sqlite,
     check_second_factor,
+    check_hosts,
 )

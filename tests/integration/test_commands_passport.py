@@ -185,3 +185,12 @@ def test_retry_waits_for_all_that_was_taken_before(workers: int, queue_limit: in
     from passport.checks import smallest_retry
 
     assert smallest_retry(timeout=900, queue_limit=queue_limit, workers=workers) == smallest
+
+
+@pytest.mark.parametrize("hosts, found", [(["passport.example"], []), (["passport.example", "*"], ["passport.E007"])])
+def test_a_site_that_answers_to_any_host_is_refused(hosts: list[str], found: list[str], settings: Any) -> None:
+    """A letter with a link to choose another password names the host that the request named."""
+    from passport import checks
+
+    settings.ALLOWED_HOSTS = hosts
+    assert [each.id for each in checks.check_hosts()] == found
