@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from passport.access import AccessRefused, proxies
-from passport.admin.audited import AuditedAdmin
+from passport.admin.audited import AuditedAdmin, ShownLookups
 from passport.admin_site import actor_of, moment, short_id
 from passport.models import AccessGrant, Proxy, User
 from passport.models.access import SensitiveSet
@@ -107,7 +107,7 @@ class ProxyForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Proxy)
-class ProxyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ProxyAdmin(ShownLookups):
     """Guardians by an admin, carers by the patient. Which sensitive sets a patient opened to them is theirs to know."""
 
     form = ProxyForm

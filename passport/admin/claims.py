@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from passport.access import NOBODY, AccessRefused, claims
+from passport.admin.audited import ShownLookups
 from passport.admin_site import actor_of, moment
 from passport.models import Doctor, User
 from passport.models.accounts import Role
@@ -38,7 +39,7 @@ class ClaimedFilter(admin.SimpleListFilter):
 
 
 @admin.register(Doctor)
-class DoctorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class DoctorAdmin(ShownLookups):
     """The rows come from the hospitals. Which account one is, is decided by the two actions alone."""
 
     action_form = ClaimForm

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from passport.access import AccessRefused, emergencies
+from passport.admin.audited import ShownLookups
 from passport.admin_site import actor_of, moment, short_id
 from passport.models import AuditEvent, EmergencyAccess
 
@@ -41,7 +42,7 @@ class ReviewedFilter(admin.SimpleListFilter):
 
 
 @admin.register(EmergencyAccess)
-class EmergencyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class EmergencyAdmin(ShownLookups):
     form = ReviewForm
     list_display = ("begun", "doctor", "hospital", "patient_short_id", "reason", "outcome", "reviewed_by", "reviewed")
     list_display_links = ("begun",)
