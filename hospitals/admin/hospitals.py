@@ -5,7 +5,6 @@ What starts work is not known here: `openmrs_sync.admin` appends its verbs to `H
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import UUID
 
@@ -18,100 +17,23 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from hospitals.admin.looking import SIGNS, shown_steps
+from hospitals.admin.verbs import VERBS, HospitalPage, HospitalVerb
 from hospitals.forms import HospitalForm
 from hospitals.grants import grant_script
-from hospitals.models import ConnectionTest, Hospital, HospitalState, Location
-from hospitals.probe import test_connection
+from hospitals.models import ConnectionTest, Hospital, HospitalState
 from hospitals.readiness import last_test
 from hospitals.registry import (
     HospitalRefused,
     change_hospital,
     create_hospital,
-    pause_hospital,
-    resume_hospital,
-    retire_hospital,
 )
 from passport.admin_site import actor_of, moment
 
 if TYPE_CHECKING:
     _HospitalAdmin = admin.ModelAdmin[Hospital]
-    _LocationAdmin = admin.ModelAdmin[Location]
-    _ConnectionTestAdmin = admin.ModelAdmin[ConnectionTest]
 else:
-    _HospitalAdmin = _LocationAdmin = _ConnectionTestAdmin = admin.ModelAdmin
-
-# Never by colour alone: a sign and a word.
-SIGNS = {"pass": "✓", "fail": "✗", "hint": "!"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HospitalVerb:
-    """Something an admin can do to a hospital: a button on its page, and an action on the list.
-
-    `run` returns the sentence to show, or raises HospitalRefused with it. `states`: where the button is shown.
-    `is_offered` narrows that to an occasion; such a verb answers what one hospital's page says, and is no action of
-    the list.
-    """
-
-    name: str
-    label: str
-    run: Callable[[HttpRequest, Hospital], str]
-    states: frozenset[str] = frozenset(HospitalState.values)
-    is_offered: Callable[[Hospital], bool] | None = None
-
-    def fits(self, hospital: Hospital) -> bool:
-        return hospital.state in self.states and (self.is_offered is None or self.is_offered(hospital))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HospitalPage:
-    """A page of its own below a hospital's. Whoever may see the hospital gets it; `view` decides what may be done."""
-
-    address: str
-    name: str
-    view: Callable[[HttpRequest, Hospital], HttpResponse]
-
-
-def _shown(test: ConnectionTest | None) -> list[dict[str, str]]:
-    """The steps of a test with a sign each, and their names as words."""
-    steps = test.steps if test else []
-    return [{**step, "sign": SIGNS[step["result"]], "label": step["name"].replace("_", " ")} for step in steps]
-
-
-def _test(request: HttpRequest, hospital: Hospital) -> str:
-    test = test_connection(hospital=hospital, now=timezone.now(), actor=actor_of(request))
-    failed = [step["name"] for step in test.steps if step["result"] == "fail"]
-    if failed:
-        raise HospitalRefused(f"The connection failed at: {', '.join(failed)}. Open the hospital to see what to do.")
-    return "The connection is good."
-
-
-def _resume(request: HttpRequest, hospital: Hospital) -> str:
-    resume_hospital(hospital=hospital, actor=actor_of(request), now=timezone.now())
-    return "Live: it is read from the next round on."
-
-
-def _pause(request: HttpRequest, hospital: Hospital) -> str:
-    pause_hospital(hospital=hospital, actor=actor_of(request), now=timezone.now())
-    return "Paused: it is not read until it goes live again."
-
-
-def _retire(request: HttpRequest, hospital: Hospital) -> str:
-    retire_hospital(hospital=hospital, actor=actor_of(request), now=timezone.now())
-    return "Retired: it is not contacted any more, and its records stay."
-
-
-class ReadOnly:
-    """Rows that only our own code writes."""
-
-    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    _HospitalAdmin = admin.ModelAdmin
 
 
 @admin.register(Hospital)
@@ -145,21 +67,7 @@ class HospitalAdmin(_HospitalAdmin):
         ),
     ]
     #: Other apps append here.
-    verbs: ClassVar[list[HospitalVerb]] = [
-        HospitalVerb(name="test", label="Test connection", run=_test),
-        HospitalVerb(
-            name="resume", label="Go live", run=_resume, states=frozenset({HospitalState.TESTED, HospitalState.PAUSED})
-        ),
-        HospitalVerb(
-            name="pause", label="Pause", run=_pause, states=frozenset({HospitalState.LIVE, HospitalState.RETIRED})
-        ),
-        HospitalVerb(
-            name="retire",
-            label="Retire",
-            run=_retire,
-            states=frozenset(set(HospitalState.values) - {HospitalState.RETIRED}),
-        ),
-    ]
+    verbs: ClassVar[list[HospitalVerb]] = [*VERBS]
 
     #: Here as well.
     pages: ClassVar[list[HospitalPage]] = []
@@ -222,7 +130,7 @@ class HospitalAdmin(_HospitalAdmin):
         if hospital is None:
             return {}
         test = last_test(hospital)
-        steps = _shown(test)
+        steps = shown_steps(test)
         return {
             "verbs": [verb for verb in self.verbs if verb.fits(hospital)]
             if self.has_change_permission(request, hospital)
@@ -307,43 +215,3 @@ def _as_action(verb: HospitalVerb) -> Callable[[HospitalAdmin, HttpRequest, Quer
 
 def _page(hospital: Hospital) -> str:
     return reverse("admin:hospitals_hospital_change", args=[hospital.pk])
-
-
-@admin.register(Location)
-class LocationAdmin(ReadOnly, _LocationAdmin):
-    list_display = ["name", "hospital", "is_retired"]
-    list_filter = ["hospital", "is_retired"]
-    search_fields = ["name"]
-    list_select_related = ["hospital"]
-
-
-@admin.register(ConnectionTest)
-class ConnectionTestAdmin(ReadOnly, _ConnectionTestAdmin):
-    change_form_template = "admin/hospitals/connectiontest/change_form.html"
-    list_display = ["shown_at", "hospital", "outcome"]
-    list_filter = ["hospital", "is_ok"]
-    list_select_related = ["hospital"]
-    fields = ["hospital", "at", "is_ok"]
-
-    class Media:
-        css = {"all": ["passport/hospitals-admin.css"]}
-
-    @admin.display(description="when (UTC)", ordering="at")
-    def shown_at(self, test: ConnectionTest) -> str:
-        return moment(test.at)
-
-    @admin.display(description="outcome", ordering="is_ok")
-    def outcome(self, test: ConnectionTest) -> str:
-        if test.is_ok:
-            return f"{SIGNS['pass']} passed"
-        failed = [step["label"] for step in _shown(test) if step["result"] == "fail"]
-        return f"{SIGNS['fail']} failed" + (f" at: {', '.join(failed)}" if failed else "")
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        test = self.get_object(request, object_id)
-        steps = _shown(test)
-        return super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), "test": test, "steps": steps}
-        )
