@@ -69,7 +69,7 @@ def _all_stated(views: Sequence[RecordView], *, zones: Mapping[str, str], now: d
     return [
         Stated(
             record=view,
-            standing=standing_of(view, local_now=clocks[view.hospital]),
+            standing=standing_of(view.details, local_now=clocks[view.hospital]),
             qualifiers=qualifiers.get(view.id, []),
         )
         for view in views

@@ -1,10 +1,9 @@
 """Which conditions and medicines hold now, as far as the hospitals say. What nobody said is unknown, never current."""
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
-from passport.history.shapes import RecordView, Standing, Stated
-from passport.history.shown import clock
+from passport.history.shapes import Standing
 from passport.history.words import fold
 from passport.models.record import Category
 
@@ -14,29 +13,43 @@ ENDED = {"inactive", "history_of", "remission", "resolved"}
 ENDS = ("ended", "stopped", "expires")
 
 
-def standing(
-    views: Sequence[RecordView], *, category: Category, zones: Mapping[str, str], now: dt.datetime
-) -> list[Stated]:
-    """Those of a category that hold or may hold, in the order given (newest first). `zones`: by hospital code.
+class Told(Protocol):
+    """What is needed of a record to see whether it holds."""
 
-    Of what says the same, all different ways in which a source says that it holds; if none does, the newest, unless
-    that says it is over.
+    @property
+    def key(self) -> str: ...
+    @property
+    def table(self) -> str: ...
+    @property
+    def category(self) -> str: ...
+    @property
+    def category_rule(self) -> str: ...
+    @property
+    def part_of(self) -> str | None: ...
+    @property
+    def concept(self) -> str: ...
+    @property
+    def value(self) -> str: ...
+    @property
+    def details(self) -> Mapping[str, Any]: ...
+
+
+def standing(rows: Sequence[Told], *, category: Category, clocks: Mapping[str, str]) -> dict[str, Standing]:
+    """Keys of those of a category that hold or may hold, in the order given (newest first).
+
+    `clocks`: by hospital number, as in keys. Of what says the same, all different ways in which a source says that it
+    holds; if none does, the newest, unless that says it is over.
     """
-    told: dict[str, list[Stated]] = {}
-    for view in views:
-        if view.category == category and not view.part_of and view.category_rule != "class:Symptom":
-            stated = Stated(
-                record=view,
-                standing=standing_of(view, local_now=clock(zones[view.hospital], now)),
-                qualifiers=[other for other in views if other.part_of == view.id],
-            )
-            told.setdefault(_subject(view), []).append(stated)
-    return [stated for same in told.values() for stated in _chosen(same)]
+    told: dict[str, list[tuple[Told, Standing]]] = {}
+    for row in rows:
+        if row.category == category and not row.part_of and row.category_rule != "class:Symptom":
+            state = standing_of(row.details, local_now=clocks[row.key[:4]])
+            told.setdefault(_subject(row), []).append((row, state))
+    return {row.key: state for same in told.values() for row, state in _chosen(same)}
 
 
-def standing_of(view: RecordView, *, local_now: str) -> Standing:
+def standing_of(details: Mapping[str, Any], *, local_now: str) -> Standing:
     """Whether it holds by the source's own words and dates. `local_now`: the hospital's clock, as in records."""
-    details = view.details
     status = str(details.get("clinical_status", "")).lower()
     # Bahmni gives a diagnosis a status only to end it (ruled out, inactive); a revised one has a successor.
     if status in ENDED or details.get("diagnosis_status") or details.get("diagnosis_revised"):
@@ -48,20 +61,20 @@ def standing_of(view: RecordView, *, local_now: str) -> Standing:
     return Standing.CURRENT if ends or status == "active" else Standing.UNKNOWN
 
 
-def _subject(view: RecordView) -> str:
+def _subject(row: Told) -> str:
     """What it is about: the drug; the disease that was answered; else question and answer."""
-    if view.source.table == "orders":
-        return fold(view.concept)
-    if view.source.table in {"conditions", "encounter_diagnosis"} or view.category_rule.startswith("mapping:emrapi"):
-        return fold(view.value)
-    return fold(f"{view.concept}\n{view.value}")
+    if row.table == "orders":
+        return fold(row.concept)
+    if row.table in {"conditions", "encounter_diagnosis"} or row.category_rule.startswith("mapping:emrapi"):
+        return fold(row.value)
+    return fold(f"{row.concept}\n{row.value}")
 
 
-def _chosen(same: Sequence[Stated]) -> list[Stated]:
-    current: dict[tuple[str, str], Stated] = {}
-    for stated in same:
-        if stated.standing is Standing.CURRENT:
-            current.setdefault((stated.record.concept, stated.record.value), stated)
+def _chosen(same: Sequence[tuple[Told, Standing]]) -> list[tuple[Told, Standing]]:
+    current: dict[tuple[str, str], tuple[Told, Standing]] = {}
+    for row, state in same:
+        if state is Standing.CURRENT:
+            current.setdefault((row.concept, row.value), (row, state))
     if current:
         return list(current.values())
-    return [] if same[0].standing is Standing.PAST else [same[0]]
+    return [] if same[0][1] is Standing.PAST else [same[0]]

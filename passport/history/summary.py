@@ -1,14 +1,15 @@
 """The overview: what a doctor reads first."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
 
 from passport.access.scope import Scope, visible
 from passport.history.fresh import freshness_of, may_hold_more
-from passport.history.shapes import Overview, RecordView, Status
-from passport.history.shown import by_keys, views_of
+from passport.history.shapes import Overview, RecordView, Standing, Stated, Status
+from passport.history.shown import by_keys, clock, views_of
 from passport.history.standing import standing
 from passport.history.words import fold
 from passport.models import Record
@@ -17,28 +18,57 @@ from passport.models.record import Category
 LATEST_RESULTS = 12
 
 
+class _Row(NamedTuple):
+    """What is needed of an allergy, condition or medicine to see whether it is shown."""
+
+    key: str
+    table: str
+    category: str
+    category_rule: str
+    part_of: str | None
+    concept: str
+    value: str
+    details: Mapping[str, Any]
+
+
 def overview(*, scope: Scope, now: dt.datetime) -> Overview:
     """Only current records; what is past by the source's own dates and the clock is left out."""
     seen = visible(scope)
     current = seen.records.filter(status=Status.CURRENT)
-    stated = list(
-        current.filter(category__in=[Category.ALLERGY, Category.CONDITION, Category.MEDICATION]).order_by(
-            "-order_at", "-key"
-        )
-    )
-    newest = _newest_of_each(current)
-    views = views_of(stated, seen)
-    latest = views_of(sorted(by_keys(seen, newest), key=lambda r: newest.index(r.key)), seen)
-    zones = {link.hospital.code: link.hospital.time_zone for link in seen.links}
+    of_stated = current.filter(category__in=[Category.ALLERGY, Category.CONDITION, Category.MEDICATION])
+    rows = [_Row._make(row) for row in of_stated.order_by("-order_at", "-key").values_list(*_Row._fields)]
+    clocks = {f"{link.hospital.number:04d}": clock(link.hospital.time_zone, now) for link in seen.links}
+    conditions = standing(rows, category=Category.CONDITION, clocks=clocks)
+    medications = standing(rows, category=Category.MEDICATION, clocks=clocks)
+    allergies, newest = _allergies(rows), _newest_of_each(current)
+    qualifiers = [row.key for row in rows if row.part_of in conditions or row.part_of in medications]
+    # Of a long history few rows are shown: only these are read in full.
+    keys = [*conditions, *medications, *qualifiers, *allergies, *newest]
+    views = {view.id: view for view in views_of(by_keys(seen, keys), seen)}
+    latest = [views[key] for key in newest if key in views]
     return Overview(
-        allergies=_once([view for view in views if view.category == Category.ALLERGY and not view.part_of]),
-        conditions=standing(views, category=Category.CONDITION, zones=zones, now=now),
-        medications=standing(views, category=Category.MEDICATION, zones=zones, now=now),
+        allergies=[views[key] for key in allergies if key in views],
+        conditions=_stated(conditions, qualifiers, views),
+        medications=_stated(medications, qualifiers, views),
         latest_results=[view for view in latest if view.category == Category.TEST],
         latest_vitals=[view for view in latest if view.category == Category.VITAL],
         freshness=freshness_of(seen.links, now=now),
         may_hold_more=may_hold_more(scope=scope),
     )
+
+
+def _stated(
+    standings: Mapping[str, Standing], qualifiers: Sequence[str], views: Mapping[str, RecordView]
+) -> list[Stated]:
+    of_record: dict[str, list[RecordView]] = {}
+    for key in qualifiers:
+        if (view := views.get(key)) and view.part_of:
+            of_record.setdefault(view.part_of, []).append(view)
+    return [
+        Stated(record=views[key], standing=state, qualifiers=of_record.get(key, []))
+        for key, state in standings.items()
+        if key in views
+    ]
 
 
 def _newest_of_each(current: QuerySet[Record]) -> list[str]:
@@ -48,17 +78,21 @@ def _newest_of_each(current: QuerySet[Record]) -> list[str]:
         .order_by("-order_at", "-key")
         .values_list("key", "category", "concept")
     )
-    newest: dict[tuple[str, str], str] = {}
+    as_written: dict[tuple[str, str], str] = {}
     for key, category, concept in rows:
+        as_written.setdefault((category, concept), key)
+    newest: dict[tuple[str, str], str] = {}
+    for (category, concept), key in as_written.items():
         newest.setdefault((category, fold(concept)), key)
     tests = [key for (category, _), key in newest.items() if category == Category.TEST]
     left_out = set(tests[LATEST_RESULTS:])
     return [key for key in newest.values() if key not in left_out]
 
 
-def _once(views: Iterable[RecordView]) -> list[RecordView]:
-    """The newest of those that say the same."""
-    newest: dict[tuple[str, str], RecordView] = {}
-    for view in views:
-        newest.setdefault((fold(view.concept), fold(view.value)), view)
+def _allergies(rows: Iterable[_Row]) -> list[str]:
+    """Keys of the newest of those that say the same."""
+    newest: dict[tuple[str, str], str] = {}
+    for row in rows:
+        if row.category == Category.ALLERGY and not row.part_of:
+            newest.setdefault((fold(row.concept), fold(row.value)), row.key)
     return list(newest.values())
