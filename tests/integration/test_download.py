@@ -17,9 +17,10 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from openmrs_sync import tasks
+from passport.corrections import asking
 from passport.models import AuditEvent, Download, Hide, Record, User
 from passport.sharing import downloads, package
-from tests.records import Chart, fill_district_hospital, fill_oddly, make_hospital, make_patient
+from tests.records import Chart, fill_district_hospital, fill_oddly, make_hospital, make_patient, own_scope
 
 pytestmark = pytest.mark.django_db
 VIRAL_LOAD = "856".ljust(36, "A")
@@ -90,6 +91,22 @@ def test_a_copy_has_everything_and_is_for_our_own_user_only(world: World) -> Non
     assert json.loads(bundle.read("summary.json"))["type"] == "document"
     assert bundle.read("history.pdf").startswith(b"%PDF-")
     assert all(not cell.startswith(("=", "@")) for row in rows for cell in row.values())
+
+
+def test_a_copy_has_what_was_asked_of_hospitals(world: World, without_pdf: None) -> None:
+    record = Record.objects.get(concept="Viral load")
+    asking.ask(
+        scope=own_scope(world.alice),
+        actor=world.alice.user,
+        key=record.key,
+        reason="date",
+        words="It was a day later",
+        now=world.now,
+    )
+    bundle = zipfile.ZipFile(downloads.file_of(world.made().pk))
+    (asked,) = json.loads(bundle.read("record.json"))["corrections"]
+    assert (asked["hospital__code"], asked["source_id"]) == ("kigali", record.source_id)
+    assert (asked["words"], asked["state"]) == ("It was a day later", "asked")
 
 
 def test_the_pdf_leaves_out_what_is_not_ticked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
