@@ -41,7 +41,8 @@ CHOSEN = (
 )
 LEFT_BEHIND = (".git", ".venv", "var", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
 STARTS_PROCESSES = "tests/integration/test_stores.py"
-SECONDS = 600
+#: Of the tests of one mutant in a copy: a dozen of them start servers, and the machine may be laden.
+SECONDS = 1_800
 TRUSTING = "--trust"
 
 

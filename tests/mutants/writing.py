@@ -296,6 +296,7 @@ WRITING = (
         new="return Record.objects.filter(shown)",
         why="whoever a link is given to sees at once what was read as another's",
         tests=(f"{RULES}link.py::test_a_history_filters_records_by_patient",),
+        survives="Two locks: a link that is given to somebody else shows nothing written before (`min_token`).",
     ),
     Mutant(
         name="shown-though-late",
