@@ -23,6 +23,8 @@ def swap_hands(stage: "Stage", pick: int, other: int) -> None:
     Each has as many as before, with the same sum of ids, and of ids as BIT_XOR of their CRC32 would have it.
     """
     h = stage.pretend
+    for session in list(stage.late):
+        stage.commit(session)  # what is open there may hold the very rows
     found = links.linked(stage.hospital).filter(person_id__gt=bystander(h)).order_by("person_id")
     persons = list(found.values_list("person_id", flat=True))
     if len(persons) < 2:

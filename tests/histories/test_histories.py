@@ -15,7 +15,7 @@ from tests.rules.ward import Rule
 pytestmark = [pytest.mark.django_db, pytest.mark.integration]
 
 #: rules of the engine, and within how many histories of 40 rules each their absence is noticed
-NOTICED = {"late_writers": 40, "equal_making": 40, "identity": 40}
+NOTICED = {"equal_making": 40, "identity": 40}
 
 
 @pytest.fixture(scope="module", params=VERSIONS)

@@ -17,7 +17,7 @@ from hospitals.models import Hospital
 from openmrs_sync import balance, claims, enricher, pipeline
 from openmrs_sync import session as sessions
 from openmrs_sync.models import Breaker, Claim, ParkedRow, SyncRun, Watermark
-from passport.models import Link, Record
+from passport.models import Link, Patient, Record
 from passport.models.record import UNDATED
 from tests.integration import world
 from tests.integration.world import Site
@@ -184,6 +184,28 @@ def test_ids_used_again_near_the_top_are_normal_life(kigali: Site) -> None:
     kigali.pretend.add_obs(person, "weight", 99.0, obs_id=weights[-1])
     kigali.sync()
     assert kigali.values()[weights[-1]] == "99"
+
+
+def test_a_small_hospital_restored_from_a_backup_with_ids_used_again_stops_and_asks(kigali: Site) -> None:
+    """T32: with fewer persons than anchors the newest are anchors, too: nobody gets what was another's."""
+    persons = {number: kigali.add_holder(number) for number in (ALICE, BOB, CAROL)}
+    for weight, person in enumerate(persons.values(), start=60):
+        seen(kigali, person, weight)
+    kigali.sync()
+    since = (persons[BOB], persons[CAROL])
+    for table in ("obs", "encounter", "patient_identifier", "patient", "person_name", "person"):
+        owner = "person_id" if table in ("obs", "person", "person_name") else "patient_id"
+        kigali.pretend.execute(f"DELETE FROM {table} WHERE {owner} IN (%s, %s)", since)
+    for weight, (person, number) in enumerate(zip(since, (CAROL, BOB), strict=True), start=80):
+        seen(kigali, kigali.pretend.add_person(person_id=person, national_id=number), weight)
+    assert failed(kigali).error_kind == "source_replaced"
+    assert sorted(kigali.values().values()) == ["60", "61", "62"], "as it was last known, until somebody says"
+    call_command("accept_source", "kigali", stdout=io.StringIO())
+    kigali.sync()
+    carols = Patient.objects.get(identifiers__number=CAROL)
+    assert [record.value for record in world.shown(kigali.hospital, carols).values() if record.table == "obs"] == ["80"]
+    assert sorted(kigali.values().values()) == ["60", "80", "81"]
+    assert world.verified(kigali.hospital).is_well
 
 
 # ------------------------------------------------------------------------------------------------ rights and reach
