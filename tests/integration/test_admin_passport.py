@@ -203,7 +203,8 @@ def test_the_start_page_has_a_box_for_each_purpose_and_fits_its_title(browser: C
         (
             "Patients and accounts",
             [
-                *("Accounts", "Audit", "Doctors in hospitals' files", "Emergencies", "Guardians and carers"),
+                *("Accounts", "Audit", "Corrections asked for", "Doctors in hospitals' files", "Emergencies"),
+                *("Guardians and carers",),
                 *("Patients", "Permissions", "Placeholder numbers", "Plain words", "Sensitive concepts"),
             ],
         ),
