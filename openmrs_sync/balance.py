@@ -116,6 +116,11 @@ _FRESH = """
 """
 
 
+_PARKED_AGAIN = """
+    UPDATE openmrs_sync_parkedrow SET reason = %s, tried_at = %s, attempts = %s, next_try_at = %s WHERE id = %s
+"""
+
+
 def finish(
     *,
     balances: Sequence[Balance],
@@ -183,7 +188,13 @@ def _replace_parked(
     for ended in chunks([row.pk for row in before.values()]):
         ParkedRow.objects.filter(pk__in=ended).delete()
     ParkedRow.objects.bulk_create(fresh, batch_size=100)
-    ParkedRow.objects.bulk_update(again, ["reason", "tried_at", "attempts", "next_try_at"], batch_size=100)
+    at = connections["default"].ops.adapt_datetimefield_value
+    with connections["default"].cursor() as cursor:
+        # not `bulk_update`: its CASE of a thousand branches took a sixth of a re-read
+        cursor.executemany(
+            _PARKED_AGAIN,
+            [(row.reason, at(row.tried_at), row.attempts, at(row.next_try_at), row.pk) for row in again],
+        )
 
 
 def _pause(attempts: int) -> dt.timedelta:

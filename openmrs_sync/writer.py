@@ -10,6 +10,7 @@ import hashlib
 import marshal
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID
 
 from openmrs_sync.claims import HeldClaim
@@ -21,6 +22,8 @@ from passport.models.record import TABLE_CODES, key_prefix
 ROWS = 2_000
 #: Why a record is withdrawn whose row the source no longer has; every other reason is of a row that was seen.
 GONE = "gone"
+#: A named tuple from a tuple, without the detour through Python that `RecordToWrite(…)` takes.
+new_record = partial(tuple.__new__, RecordToWrite)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,6 +59,11 @@ class Keys:
 
     def key(self, table: str, source_id: int) -> str:
         return f"{self._of_table[table]}{source_id:010d}"
+
+    def keys(self, table: str, source_ids: Iterable[int]) -> list[str]:
+        """The keys of many rows of one table, in their order."""
+        start = self._of_table[table]
+        return [f"{start}{source_id:010d}" for source_id in source_ids]
 
     def source(self, key: str) -> tuple[str, int]:
         """The source row of a key: (table, id)."""
@@ -95,7 +103,7 @@ def compare(
         link = links[person.person_id]
         link_id, salt = link.pk, link.patient_id.bytes
         for row in person.records:
-            key, digest = key_of(row.table, row.source_id), digest_of(row, salt)
+            key, digest = key_of(row[0], row[1]), digest_of(row, salt)
             known = stored.get(key)
             if known is None:
                 fresh.append(_to_write(key, link, row, digest, keys))
@@ -120,8 +128,8 @@ def compare(
 
 
 def _to_write(key: str, link: LinkToWrite, row: RecordRow, digest: int, keys: Keys) -> RecordToWrite:
-    part_of = keys.key(row.table, row.part_of) if row.part_of is not None else None
-    return RecordToWrite(key, link.pk, link.patient_id, row, part_of, digest)
+    part_of = None if row.part_of is None else keys.key(row.table, row.part_of)
+    return new_record((key, link.pk, link.patient_id, row, part_of, digest))
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

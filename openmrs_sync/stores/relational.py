@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,8 @@ from openmrs_sync.stores.shapes import (
     WrittenBy,
 )
 
+#: A named tuple from a tuple, without the detour through Python that `StoredRecord(…)` takes.
+new_stored = partial(tuple.__new__, StoredRecord)
 #: Of this connection alone.
 INCOMING = "passport_record_incoming"
 
@@ -45,7 +48,7 @@ class RelationalStore:
             link_of = {self._raw(link_id): link_id for link_id in part}
             where = f"link_id IN ({_marks(part)})"
             for key, digest, link, status in self._fetch(f"{self._select()} WHERE {where}", list(link_of)):
-                found[key] = StoredRecord(digest, link_of[link], status == CURRENT)
+                found[key] = new_stored((digest, link_of[link], status == CURRENT))
         return found
 
     def owners(self, keys: Sequence[str]) -> dict[str, UUID]:
@@ -109,7 +112,8 @@ class RelationalStore:
     def _values(self, records: Sequence[RecordToWrite]) -> list[tuple[Any, ...]]:
         """In the order of COLUMNS, without those of `_shared`."""
         # by identity: the records of a link share its two uuids, and hashing a UUID is a call into Python
-        shared = {id(uuid): uuid for record in records for uuid in (record.link_id, record.patient_id)}
+        shared = {id(record[1]): record[1] for record in records}
+        shared |= {id(record[2]): record[2] for record in records}
         raw = {name: self._raw(uuid) for name, uuid in shared.items()}
         return [
             (key, raw[id(link_id)], raw[id(patient_id)], *row[:PART_OF], part_of, *row[PART_OF + 1 :], digest)
