@@ -42,6 +42,14 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """`has_moves`: rows moved from person to person, so that records of links outside of the batch changed."""
+
+    counts: Counts
+    has_moves: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
     """What one snapshot said about the persons of a batch."""
 
@@ -76,17 +84,21 @@ def read(session: Session, *, prepared: Prepared) -> Read:
         return _read(session, persons=prepared.persons, stored=prepared.stored)
 
 
-def write(session: Session, *, prepared: Prepared, read: Read) -> Counts:
+def write(session: Session, *, prepared: Prepared, read: Read) -> Written:
     """Judge, render, compare, write, balance."""
     persons, stored = prepared.persons, prepared.stored
     if not persons:
-        return Counts()
+        return Written(counts=Counts(), has_moves=False)
     session.claim.renew()
     ours = _still_ours(session, read=read, persons=persons)
     rendered = [
         person
         for person in enricher.render(
-            read.batch, dictionaries=session.names, zone=session.zone, categorise=session.categorise
+            read.batch,
+            dictionaries=session.names,
+            zone=session.zone,
+            categorise=session.categorise,
+            shared=session.shared,
         )
         if person.person_id in ours
     ]
@@ -104,22 +116,23 @@ def write(session: Session, *, prepared: Prepared, read: Read) -> Counts:
     note_gone = partial(_note_gone, session, now=read.read_at)
     writer.write(changes=changes, claim=session.claim, now=read.read_at, note_gone=note_gone)
     _finish(session, read=read, ours=ours, rendered=rendered)
-    return _counts(rendered=rendered, changes=changes)
+    counts = _counts(rendered=rendered, changes=changes)
+    return Written(counts=counts, has_moves=bool(changes.losers or changes.moves or changes.deletions))
 
 
 class ReadAhead:
-    """On a first sync, reads the next batch while this one is written: the source's time is then nearly free.
+    """Reads the next batch while this one is written: the source's time is then nearly free.
 
-    Only there, because a batch that is read before the one before it is written must not depend on what that writes:
-    links that were never read have nothing stored, so nothing of theirs can be lost, moved or taken. Use as a context
-    manager: at the end no thread is left with the source.
+    A batch that is read before the one before it is written must not depend on what that writes. Only a row that moved
+    from person to person makes it so; then, and when the writing failed, what was read ahead is dropped and read again.
+    Use as a context manager: at the end no thread is left with the source.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
         # with a pace the source rests between two batches
         is_unpaced = session.hospital.pace_rows_per_second is None
-        is_safe = session.is_first and is_unpaced and not record_store().has_late_writers
+        is_safe = is_unpaced and not record_store().has_late_writers
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") if is_safe else None
         self._next: tuple[Sequence[UUID], Prepared, Future[Read]] | None = None
 
@@ -141,7 +154,14 @@ class ReadAhead:
         if self._pool and then:
             following = prepare(self._session, link_ids=then)
             self._next = then, following, self._pool.submit(read, self._session, prepared=following)
-        return write(self._session, prepared=prepared, read=this)
+        try:
+            written = write(self._session, prepared=prepared, read=this)
+        except BaseException:
+            self._drop()
+            raise
+        if written.has_moves:
+            self._drop()
+        return written.counts
 
     def _take(self, link_ids: Sequence[UUID]) -> tuple[Prepared, Read]:
         if self._next and self._next[0] == link_ids:
@@ -182,7 +202,9 @@ def _read(session: Session, *, persons: Mapping[int, LinkToWrite], stored: Mappi
     lost: list[str] = []
     if stored:
         person_of = {link.pk: person_id for person_id, link in persons.items()}
-        here = {keys.key(table, row[0]): row[2] for table, rows in _tables(batch).items() for row in rows}
+        here: dict[str, int] = {}
+        for table, rows in _tables(batch).items():
+            here.update(zip(keys.keys(table, (row[0] for row in rows)), (row[2] for row in rows), strict=True))
         # withdrawn ones too: a voided row may move as well, and what we keep of it must not stay behind
         lost = [key for key, record in stored.items() if here.get(key) != person_of[record.link_id]]
         owners = {key: here[key] for key in lost if key in here}

@@ -15,6 +15,7 @@ from openmrs_sync import identity, links, schema
 from openmrs_sync.categoriser import make_categorise
 from openmrs_sync.claims import HeldClaim
 from openmrs_sync.dictionaries import Names
+from openmrs_sync.enricher import Shared
 from openmrs_sync.journal import Journal
 from openmrs_sync.models import ConceptRule, Watermark
 from openmrs_sync.rows import Categorise, CategoryRule, Schema
@@ -35,6 +36,7 @@ class Session:
     names: Names
     zone: ZoneInfo
     categorise: Categorise
+    shared: Shared
     keys: Keys
     watermark: Watermark
     crowded_persons: frozenset[int] = frozenset()
@@ -63,6 +65,10 @@ def open_session(*, source: Source, claim: HeldClaim, journal: Journal | None = 
     types = schema.identifier_types(source.fetch, found)
     chosen = resolve_identifier_types(hospital=hospital, types=types).uuids
     watermark, _ = Watermark.objects.get_or_create(pk=hospital.pk, defaults={"epoch": hospital.epoch})
+    names, categorise = (
+        Names(source.fetch, found, hospital.locales or ["en"]),
+        make_categorise(category_rules(hospital)),
+    )
     return Session(
         hospital=hospital,
         source=source,
@@ -70,9 +76,10 @@ def open_session(*, source: Source, claim: HeldClaim, journal: Journal | None = 
         schema=found,
         identifier_type_ids=tuple(each.identifier_type_id for each in types if each.uuid in chosen),
         holders=identity.holders(without=placeholder_numbers()),
-        names=Names(source.fetch, found, hospital.locales or ["en"]),
+        names=names,
         zone=ZoneInfo(hospital.time_zone),
-        categorise=make_categorise(category_rules(hospital)),
+        categorise=categorise,
+        shared=Shared(dictionaries=names, categorise=categorise),
         keys=Keys(number=hospital.number, epoch=hospital.epoch),
         watermark=watermark,
         journal=journal or Journal(),

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from openmrs_sync.enricher.context import Context
+from openmrs_sync.enricher.context import Context, Shared
 from openmrs_sync.enricher.events import encounter_renderer, visit_renderer
 from openmrs_sync.enricher.observations import obs_renderer
 from openmrs_sync.enricher.prescriptions import order_renderer
@@ -30,7 +30,7 @@ from openmrs_sync.enricher.statements import (
 )
 from openmrs_sync.rows import Categorise, Dictionaries, LeftOut, RecordRow, Rendered, SourceBatch
 
-__all__ = ["EXCLUSIONS", "render"]
+__all__ = ["EXCLUSIONS", "Shared", "render"]
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +43,20 @@ EXCLUSIONS = frozenset(
 )
 
 
-def render(batch: SourceBatch, *, dictionaries: Dictionaries, zone: ZoneInfo, categorise: Categorise) -> list[Rendered]:
+def render(
+    batch: SourceBatch,
+    *,
+    dictionaries: Dictionaries,
+    zone: ZoneInfo,
+    categorise: Categorise,
+    shared: Shared | None = None,
+) -> list[Rendered]:
     """Return what became of each person's rows, one `Rendered` per person of the batch, in its order.
 
     `zone`: the hospital's; where its clock was put back, the first of the two equal times is meant.
+    `shared`: of a run of many batches, made of the same dictionaries and rules.
     """
-    context = Context(batch, dictionaries=dictionaries, zone=zone, categorise=categorise)
+    context = Context(batch, dictionaries=dictionaries, zone=zone, categorise=categorise, shared=shared)
     people = {person_id: Rendered(person_id=person_id) for person_id in batch.persons}
     migrated = migrated_diagnoses(context, batch.diagnoses)
     notes, duplicates = find_notes(context, batch.obs, migrated)

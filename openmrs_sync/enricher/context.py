@@ -3,13 +3,16 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from openmrs_sync.enricher.values import Bounds, Moments, details_json
 from openmrs_sync.rows import UNDATED, Categorise, Concept, Dictionaries, EncounterRow, ObsRow, SourceBatch
 
 EMRAPI = "org.openmrs.module.emrapi"
+#: Texts of one kind that are remembered from batch to batch.
+MOST_KEPT = 20_000
+Key = TypeVar("Key")
 
 
 class Event(NamedTuple):
@@ -56,7 +59,7 @@ class Question:
 
 
 class Questions(dict[int, Question]):
-    """concept_id → Question, made when first asked for."""
+    """concept_id → Question, made when first asked for. What is not known is not kept: a later batch may know it."""
 
     def __init__(self, dictionaries: Dictionaries, categorise: Categorise) -> None:
         super().__init__()
@@ -67,7 +70,7 @@ class Questions(dict[int, Question]):
         concept = self._dictionaries.concept(concept_id)
         category, rule, is_hidden = self._categorise("obs", concept)
         bounds = Bounds(concept.low_normal, concept.high_normal, concept.low_critical, concept.high_critical)
-        question = self[concept_id] = Question(
+        question = Question(
             concept=concept,
             shown=(category, rule, concept_id, concept.uuid, concept.name),
             is_hidden=is_hidden,
@@ -76,7 +79,17 @@ class Questions(dict[int, Question]):
             bounds=bounds,
             has_bounds=bounds != NO_BOUNDS,
         )
+        if concept.uuid:
+            self[concept_id] = question
         return question
+
+
+def _kept(known: dict[Key, str], key: Key, text: str) -> str:
+    """Remember a text, and forget all before there are so many that memory would grow with the hospital."""
+    if len(known) >= MOST_KEPT:
+        known.clear()
+    known[key] = text
+    return text
 
 
 class CodedValues(dict[tuple[int, int | None], str]):
@@ -88,9 +101,10 @@ class CodedValues(dict[tuple[int, int | None], str]):
 
     def __missing__(self, key: tuple[int, int | None]) -> str:
         concept_id, name_id = key
-        chosen = self._dictionaries.concept_name(name_id) if name_id is not None else None
-        name = self[key] = chosen or self._dictionaries.concept(concept_id).name
-        return name
+        if name_id is not None and (chosen := self._dictionaries.concept_name(name_id)):
+            return _kept(self, key, chosen)
+        concept = self._dictionaries.concept(concept_id)
+        return _kept(self, key, concept.name) if concept.uuid and name_id is None else concept.name
 
 
 class Answers(dict[tuple[str, int], str]):
@@ -103,8 +117,8 @@ class Answers(dict[tuple[str, int], str]):
     def __missing__(self, key: tuple[str, int]) -> str:
         details, concept_id = key
         answer = self._dictionaries.concept(concept_id).uuid
-        told = self[key] = details_json({**json.loads(details), "answer": answer})
-        return told
+        told = details_json({**json.loads(details), "answer": answer})
+        return _kept(self, key, told) if answer else told
 
 
 class Locations(dict[int, str]):
@@ -115,8 +129,18 @@ class Locations(dict[int, str]):
         self._dictionaries = dictionaries
 
     def __missing__(self, location_id: int) -> str:
-        name = self[location_id] = self._dictionaries.location(location_id).name
-        return name
+        place = self._dictionaries.location(location_id)
+        return _kept(self, location_id, place.name) if place.uuid else place.name
+
+
+class Shared:
+    """What all batches of one run share: it follows from the dictionaries and rules alone, which a run keeps, too."""
+
+    def __init__(self, *, dictionaries: Dictionaries, categorise: Categorise) -> None:
+        self.questions = Questions(dictionaries, categorise)
+        self.coded_values = CodedValues(dictionaries)
+        self.answers = Answers(dictionaries)
+        self.locations = Locations(dictionaries)
 
 
 class Groups(dict[int, Group]):
@@ -151,15 +175,20 @@ class Context:
     """Everything that the renderers look up. One per batch."""
 
     def __init__(
-        self, batch: SourceBatch, *, dictionaries: Dictionaries, zone: ZoneInfo, categorise: Categorise
+        self,
+        batch: SourceBatch,
+        *,
+        dictionaries: Dictionaries,
+        zone: ZoneInfo,
+        categorise: Categorise,
+        shared: Shared | None = None,
     ) -> None:
+        shared = shared or Shared(dictionaries=dictionaries, categorise=categorise)
         self.dictionaries = dictionaries
         self.categorise = categorise
         self.moments = Moments(zone)
-        self.questions = Questions(dictionaries, categorise)
-        self.coded_values = CodedValues(dictionaries)
-        self.answers = Answers(dictionaries)
-        self.locations = Locations(dictionaries)
+        self.questions, self.coded_values = shared.questions, shared.coded_values
+        self.answers, self.locations = shared.answers, shared.locations
         self.groups = Groups(batch, dictionaries)
         self.group_parents = batch.group_parents
         self.obs_ranges = batch.obs_ranges

@@ -1,4 +1,4 @@
-"""Reading ahead: a first sync in many small batches ends as one in a single batch does, whatever happens between."""
+"""Reading ahead: a sync in many small batches ends as one in a single batch does, whatever happens between."""
 
 import threading
 from typing import Any
@@ -37,23 +37,51 @@ def test_a_first_sync_in_many_batches_has_everything(kigali: Site, people: list[
     assert world.nothing_changed(world.synced(kigali.hospital, full=True))
 
 
-def test_the_next_batch_is_read_by_another_thread_and_only_on_a_first_sync(
-    kigali: Site, people: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    threads: list[str] = []
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the threads that read batches, one after the other."""
+    names: list[str] = []
 
     def noted(*arguments: Any, _read: Any = reader.read_batch, **options: Any) -> Any:
-        threads.append(threading.current_thread().name)
+        names.append(threading.current_thread().name)
         return _read(*arguments, **options)
 
     monkeypatch.setattr(reader, "read_batch", noted)
+    return names
+
+
+def n_ahead(threads: list[str]) -> int:
+    return len([name for name in threads if name.startswith("read-ahead")])
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_the_next_batch_is_read_by_another_thread(
+    kigali: Site, people: list[int], threads: list[str], full: bool
+) -> None:
+    if full:
+        world.synced(kigali.hospital)
+        threads.clear()
+    world.synced(kigali.hospital, full=full)
+
+    assert (len(threads), n_ahead(threads)) == (12, 11)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
+
+
+@pytest.mark.parametrize("old, new", [(3, 2), (2, 3)])
+def test_what_was_read_ahead_of_a_row_that_moved_is_read_again(
+    kigali: Site, people: list[int], threads: list[str], old: int, new: int
+) -> None:
+    """The writing of the batch before it changed records of its links: both ways, before any of the two is read."""
+    moved = kigali.pretend.add_obs(people[old], "note", "was written for somebody else")
     world.synced(kigali.hospital)
-    first, threads[:] = list(threads), []
+    kigali.pretend.update("obs", moved, person_id=people[new])
+    threads.clear()
     world.synced(kigali.hospital, full=True)
 
-    assert len([name for name in first if name.startswith("read-ahead")]) == 11
-    assert not [name for name in threads if name.startswith("read-ahead")]
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
+    record = world.shown(kigali.hospital)["obs", moved]
+    assert record.link_id == Link.objects.get(person_id=people[new]).pk
+    assert len(threads) == 13
+    assert world.verified(kigali.hospital).as_dict()["n_unexplained"] == 0
 
 
 def test_a_person_that_fails_while_the_next_is_read_waits_alone(
