@@ -19,7 +19,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet, Sum
 
 from hospitals.models import Hospital, HospitalState
-from openmrs_sync import control, pace, queue
+from openmrs_sync import control, pace, peers, queue
 from openmrs_sync.models import Alert, Breaker, ReceiptDay
 from passport.audit import record_event
 from passport.models import Link
@@ -66,15 +66,16 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """Something that is so now. `hospital` None: it is ours."""
+    """Something that is so now. `hospital` None: it is ours, of one machine where `machine` names one."""
 
     kind: Kind
     hospital: Hospital | None = None
+    machine: str = ""
     details: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
-        return f"{self.kind}/{self.hospital.pk if self.hospital else ''}"
+        return f"{self.kind}/{self.hospital.pk if self.hospital else self.machine}"[:60]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,11 @@ def look(*, now: datetime) -> Looked:
     found = {condition.key: condition for condition in conditions(now=now)}
     is_open = {alert.open_key: alert for alert in Alert.objects.filter(ended_at=None)}
     n_began = sum(_begin(condition, now=now) for key, condition in found.items() if key not in is_open)
-    n_ended = sum(_end(alert, now=now) for key, alert in is_open.items() if key not in found)
+    elsewhere = peers.machines_at_work() - {peers.machine()}
+    over = [
+        alert for key, alert in is_open.items() if key not in found and alert.details.get("machine") not in elsewhere
+    ]
+    n_ended = sum(_end(alert, now=now) for alert in over)
     return Looked(n_began=n_began, n_ended=n_ended, n_to_tell=to_tell(now=now).count())
 
 
@@ -142,7 +147,9 @@ def _of_parked(hospital: Hospital, *, now: datetime) -> Iterator[Condition]:
 def _of_disk(folder: Path) -> Iterator[Condition]:
     disk = shutil.disk_usage(folder)
     if disk.free < min(DISK_BYTES, disk.total * DISK_PART):
-        yield Condition(kind=Kind.DISK, details={"free_mb": disk.free // 1024**2})
+        # Each machine sees its own only.
+        details = {"free_mb": disk.free // 1024**2, "machine": peers.machine()}
+        yield Condition(kind=Kind.DISK, machine=peers.machine(), details=details)
 
 
 def _unexplained() -> dict[object, int]:

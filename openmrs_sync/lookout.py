@@ -4,6 +4,8 @@ A process of its own beside the cluster, kept by the supervisor: a driver that h
 what a hospital sends takes this process with it and nothing else. In it each hospital has a thread with one connection
 that stays open, so that a dead hospital delays no other; the main thread alone talks to our own database.
 
+Of several machines' lookouts one looks (`peers.Lead`): a hospital is asked once, however many we are.
+
 It holds no truth. Nothing is stored or marked here, and the schedule goes on as if it were not there: what the lookout
 misses (an edit in place, what happens while it starts) costs one interval.
 """
@@ -30,7 +32,7 @@ from hospitals.connections import Source, open_hospital
 from hospitals.errors import SourceError
 from hospitals.grants import check_grants
 from hospitals.models import Hospital, HospitalState
-from openmrs_sync import claims, control, pace, queries, queue, runs, schema
+from openmrs_sync import claims, control, pace, peers, queries, queue, runs, schema
 from openmrs_sync.models import Breaker, SyncRun
 from passport.logs import where
 
@@ -147,6 +149,7 @@ class Lookout:
         #: hospital → whether its run must look deep
         self.pending: dict[UUID, bool] = {}
         self._is_away = False
+        self._lead = peers.Lead()
 
     def close(self, *_signal: Any) -> None:
         self._is_closing = True
@@ -161,6 +164,7 @@ class Lookout:
             self._collect()
             if self.pending:
                 self._guarded(self._enqueue)
+        self._guarded(lambda: self._lead.let_go(now=timezone.now()))
         for eye in self._eyes.values():
             eye.close()
         deadline = time.monotonic() + END_SECONDS
@@ -181,7 +185,8 @@ class Lookout:
 
     def _read_wanted(self) -> None:
         now = timezone.now()
-        self._wanted = {hospital.pk: hospital for hospital in hospitals_to_watch(now=now)}
+        watched = hospitals_to_watch(now=now)
+        self._wanted = {hospital.pk: hospital for hospital in watched} if self._lead.hold(now=now) else {}
         self._read_at = time.monotonic()
 
     def _settle(self) -> None:

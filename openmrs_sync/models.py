@@ -26,9 +26,9 @@ class ControlState(models.Model):
 
 
 class Heartbeat(models.Model):
-    """The last time something was executed, not merely alive: `tick`, or a worker."""
+    """The last time something was done: a tick executed, old runs deleted; a cluster's word that it is at work."""
 
-    name = models.CharField(max_length=40, primary_key=True)
+    name = models.CharField(max_length=120, primary_key=True)
     at = models.DateTimeField()
 
 

@@ -93,6 +93,11 @@ def end_run(*, run: SyncRun, status: str, now: datetime, error_kind: str | None 
     return bool(n_ended)
 
 
+def is_as_we_ended_it(*, run: SyncRun) -> bool:
+    """False when somebody ended it before us, and wrote that down: we were frozen, and taken for dead."""
+    return SyncRun.objects.filter(pk=run.pk, status=run.status, finished_at=run.finished_at).exists()
+
+
 def end_dead_runs(*, now: datetime) -> int:
     """End the runs that nobody works on any more: their lease is over, or no worker took them for an hour."""
     leased = Claim.objects.filter(hospital=OuterRef("hospital"), lease_until__gte=now)

@@ -3,7 +3,8 @@
 Beside it the lookout: a process of its own, see `openmrs_sync.lookout`.
 
 The cluster runs in a session of its own. When one of its processes vanishes, or no tick was executed for two periods,
-the whole group is killed, what it had in hand is set free, and a new one starts.
+the whole group is killed, what it had in hand is set free, and a new one starts. The same is done for a cluster of
+another machine that has gone silent: see `openmrs_sync.peers`.
 
 Signals to the group: SIGUSR1 tells the workers to end their batch. Everybody else ignores it: ignored signals are
 inherited, and only workers set a handler.
@@ -14,7 +15,6 @@ import os
 import random
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -29,7 +29,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 from django_q.signals import post_spawn
 
-from openmrs_sync import control, queue, runs, tasks
+from openmrs_sync import control, peers, queue, runs, tasks
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Cluster:
     """One `qcluster` and all its processes."""
 
     def __init__(self) -> None:
-        self.worker = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.worker = f"{peers.machine()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.began = time.monotonic()
         self._seen = frozenset[int]()
         # Its standard input is a pipe from us: at its end the cluster knows that we are gone.
@@ -153,6 +153,7 @@ class Supervisor:
         self._stop = threading.Event()
         self._n_short_lives = 0
         self._lookout = Lookout()
+        self._peers = peers.Watch()
         self._beat: Any = None
         self._beat_seen = self._looked_at_due = time.monotonic()
 
@@ -205,11 +206,13 @@ class Supervisor:
             try:
                 if self._is_silent(cluster):
                     return "no task was executed for two minutes"
-                self._send_tick_when_due()
+                self._look_at_peers(cluster)
+                self._send_tick_when_due(cluster)
             except DatabaseError as error:
                 # Ours is away: nothing can be said of the cluster, which waits for it too.
                 log.warning("our own database does not answer: %s", type(error).__name__)
                 self._beat_seen = time.monotonic()
+                self._peers.start_anew()
                 connection.close()
         return ""
 
@@ -222,10 +225,16 @@ class Supervisor:
             return False
         return queue.n_busy(now=timezone.now(), worker=cluster.worker) < settings.Q_WORKERS
 
-    def _send_tick_when_due(self) -> None:
+    def _look_at_peers(self, cluster: Cluster) -> None:
+        for worker in self._peers.look(mine=cluster.worker, now=timezone.now()):
+            n_runs = queue.recover(worker=worker, now=timezone.now())
+            peers.forget(worker=worker)
+            log.error("a cluster went silent: %s; %s runs were interrupted", worker, n_runs)
+
+    def _send_tick_when_due(self, cluster: Cluster) -> None:
         now = timezone.now()
-        if queue.n_busy(now=now) >= settings.Q_WORKERS:
-            return  # nobody would take it, and they would pile up
+        if queue.n_busy(now=now, worker=cluster.worker) >= settings.Q_WORKERS:
+            return  # ours would not take it, and they would pile up
         if any(not runs.under_way(hospital=hospital).exists() for hospital in control.due_hospitals(now=now)):
             queue.enqueue_tick()
 
@@ -234,6 +243,7 @@ class Supervisor:
         while True:
             try:
                 n_runs = queue.recover(worker=cluster.worker, now=timezone.now())
+                peers.forget(worker=cluster.worker)
                 log.info("the cluster ended; %s runs were interrupted", n_runs)
             except DatabaseError as error:
                 log.warning("waiting for our own database: %s", type(error).__name__)

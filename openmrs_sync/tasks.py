@@ -140,7 +140,8 @@ def sync_one(hospital_id: str, run_id: str) -> dict[str, int]:
             message=message,
         )
         return {}
-    runs.record_run(run=run, actor=None, now=timezone.now())
+    if runs.is_as_we_ended_it(run=run):
+        runs.record_run(run=run, actor=None, now=timezone.now())
     return {name: getattr(run, name) for name in runs.COUNTS}
 
 
@@ -154,12 +155,13 @@ def make_download(download_id: str) -> dict[str, int]:
         downloads.live_on(download=download, n_done=n_done, n_all=n_all, now=timezone.now())
 
     try:
-        package.make(download=download, paper_html=printing.paper_html, note=note, now=timezone.now())
+        with package.made(download=download, paper_html=printing.paper_html, note=note, now=timezone.now()) as file:
+            is_made = downloads.done(download=download, file=file, now=timezone.now())
     except Exception as error:  # noqa: BLE001 - the entry point: whatever it was, it must not stay "running"
         log.error("make_download failed: %s, download %s", where(error), download.pk)  # noqa: TRY400 - no texts
         downloads.fail(download=download, now=timezone.now())
         return {}
-    return {"n_made": int(downloads.done(download=download, now=timezone.now()))}
+    return {"n_made": int(is_made)}
 
 
 #: kind → what does one part of it

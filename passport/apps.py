@@ -13,6 +13,7 @@ class PassportConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("passport.checks")  # registers them
+        import_module("passport.postgres")
 
 
 class PassportAdminConfig(AdminConfig):

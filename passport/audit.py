@@ -118,6 +118,13 @@ def head() -> AuditHead:
     return _head()
 
 
+def is_signed_by_us() -> bool:
+    """Whether the last row of the chain was signed under one of our keys; True when there is none."""
+    last = AuditEvent.objects.order_by("-seq").first()
+    keys = [*settings.AUDIT_OLD_KEYS, settings.AUDIT_KEY]
+    return last is None or any(hmac.compare_digest(last.hash, hash_of(last, key=key)) for key in keys)
+
+
 def hash_of(event: AuditEvent, *, key: str | None = None) -> str:
     """HMAC-SHA256, in hex, of every field of the row but the hash itself; under `settings.AUDIT_KEY`, or this key."""
     fields = {

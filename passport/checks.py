@@ -1,15 +1,27 @@
-"""System checks: settings under which the queue would deliver tasks twice, or the web would not see the workers."""
+"""System checks: settings under which the queue would deliver tasks twice, or the web would not see the workers.
 
-from collections.abc import Callable
+And, where a database is named (`check --database default`, `migrate`, the start of `work`): whether this machine has
+the keys and the time of those that are at work already.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from math import ceil
 from typing import Any
 
 from django.conf import settings
+from django.contrib.contenttypes.models import ContentType
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError
+from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from passport import audit, secrets, upward
 from passport.sms import WebhookBackend
 
+#: Half a lease: two machines whose clocks differ by more take each other for dead.
+LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=30)
 ONE_PROCESS_CACHES = ("locmem.LocMemCache", "dummy.DummyCache")
 
 
@@ -101,6 +113,73 @@ def check_hosts(**_: Any) -> list[CheckMessage]:
     ]
 
 
+@register(Tags.database)
+def check_keys(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """E010, E011: a machine whose keys are not those of the others would spoil what they share."""
+    if "default" not in (databases or ()):
+        return []
+    found: list[CheckMessage] = []
+    try:
+        if not audit.is_signed_by_us():
+            found.append(
+                Error(
+                    "The audit chain ends under another AUDIT_KEY than this machine has.",
+                    hint="Give every machine the same AUDIT_KEY (or SECRET_KEY, where it is left out), and the one "
+                    "before in AUDIT_OLD_KEYS. Is it lost for good? python manage.py sync writes the first row under "
+                    "the new one.",
+                    id="passport.E010",
+                )
+            )
+        if sealed := _codes_that_stay_sealed():
+            found.append(
+                Error(
+                    f"The passwords of these hospitals cannot be opened on this machine: {', '.join(sealed)}.",
+                    hint="Give every machine the same CREDENTIAL_KEYS. If the key is lost, pause these hospitals and "
+                    "enter their passwords again.",
+                    id="passport.E011",
+                )
+            )
+    except DatabaseError:
+        return []  # not migrated yet, or away: whoever asked will hear of that
+    return found
+
+
+@register(Tags.database)
+def check_clock(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """W002: leases end by each machine's own clock."""
+    if "default" not in (databases or ()):
+        return []
+    try:
+        theirs = ContentType.objects.annotate(theirs=Now()).values_list("theirs", flat=True).first()
+    except DatabaseError:
+        return []
+    if theirs is None or abs(timezone.now() - theirs) <= LARGEST_CLOCK_DIFFERENCE:
+        return []
+    return [
+        Warning(
+            "This machine's clock differs from the database's by more than half a minute.",
+            hint="Let every machine keep its time by NTP. Nothing is lost meanwhile, but work is done twice.",
+            id="passport.W002",
+        )
+    ]
+
+
+def _codes_that_stay_sealed() -> list[str]:
+    """Of live hospitals, those whose password was sealed with a key that this machine has not. References are not
+    followed: a web host may do without them.
+    """
+    found = []
+    for code, sealed in (
+        upward.hospitals().filter(state="live").order_by("number").values_list("code", "password_sealed")
+    ):
+        try:
+            if not secrets.is_reference(sealed):
+                secrets.open_sealed(sealed)
+        except secrets.SecretUnavailable:
+            found.append(code)
+    return found
+
+
 def smallest_retry(*, timeout: int, queue_limit: int, workers: int) -> int:
     """Seconds that `retry` must exceed: it counts from dequeue, so a task may wait for those taken before it."""
     return timeout * (1 + ceil((queue_limit + 1) / workers))
@@ -147,6 +226,8 @@ CHECKS: tuple[Callable[..., list[CheckMessage]], ...] = (
     check_queue,
     check_cache,
     check_sqlite,
+    check_keys,
+    check_clock,
     check_second_factor,
     check_hosts,
 )

@@ -25,6 +25,16 @@ SQLITE_OPTIONS = {
 }
 
 
+POSTGRES_OPTIONS = {
+    "connect_timeout": 5,
+    # A database host that vanished without a word is noticed after a minute, not after the kernel's two hours.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+
+
 def made_secret(env: environ.FileAwareEnv, *, name: str, debug: bool, var: Path) -> str:
     """The secret from the environment; under DEBUG a missing one is made once and kept in var/."""
     value: str = env.str(name, default="").strip()
@@ -211,7 +221,7 @@ def relational(url: str, *, name: str, base: Path) -> dict[str, Any]:
         config["CONN_MAX_AGE"] = 60
         config["CONN_HEALTH_CHECKS"] = True
     else:
-        config["OPTIONS"] = {"connect_timeout": 5}
+        config["OPTIONS"] = POSTGRES_OPTIONS | config.get("OPTIONS", {})
         config["CONN_MAX_AGE"] = 60
         config["CONN_HEALTH_CHECKS"] = True
     return config

@@ -12,7 +12,9 @@ def records_alias() -> str:
 
 class RecordsRouter:
     def db_for_read(self, model: Any, **hints: Any) -> str:
-        return records_alias() if model._meta.label == "passport.Record" else "default"
+        # by two names: the cache's table asks too, and has no label
+        is_record = (model._meta.app_label, model._meta.model_name) == ("passport", "record")
+        return records_alias() if is_record else "default"
 
     db_for_write = db_for_read
 

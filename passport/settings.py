@@ -138,14 +138,28 @@ DATABASE_ROUTERS = ["passport.router.RecordsRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = environment.redis_url(env.str("REDIS_URL", default=""))
+_CACHE_FILES = {
+    "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+    "LOCATION": str(VAR_DIR / "cache"),
+    "OPTIONS": {"MAX_ENTRIES": 5_000},
+}
+# A table of our database, made by a migration whether it is used or not.
+CACHE_TABLE = "passport_cache"
+IS_ONE_MACHINE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
 CACHES: dict[str, Any] = {
-    # Shared between web and workers (django-q keeps its cluster state here), so never LocMem.
+    # Limits are counted here, and what one process tells another: shared by all processes, so never LocMem; and by all
+    # machines, so files only where the database is a file too.
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
     if REDIS_URL
+    else _CACHE_FILES
+    if IS_ONE_MACHINE
     else {
-        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
-        "LOCATION": str(VAR_DIR / "cache"),
-    }
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": CACHE_TABLE,
+        "OPTIONS": {"MAX_ENTRIES": 5_000},
+    },
+    # What a cluster of the queue says of itself twice a second. Nobody on another machine asks for it.
+    "queue": _CACHE_FILES | {"LOCATION": str(VAR_DIR / "cache" / "queue")},
 }
 
 # --- the queue --------------------------------------------------------------------------------------------------------
@@ -168,7 +182,8 @@ Q_CLUSTER: dict[str, Any] = {
     "recycle": 1_000_000,
     "poll": 0.2,  # seconds between two looks of the pusher at an empty queue; one cheap query each
     "label": "Queue",
-    **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
+    "cache": "queue",
+    **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default", "broker_class": "openmrs_sync.broker.InOrder"}),
 }
 
 # --- hospitals and matching -------------------------------------------------------------------------------------------

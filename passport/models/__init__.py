@@ -11,7 +11,7 @@ concepts   SourceConcept: the codes that a hospital maps a concept to
 glossary   GlossaryTerm: plain words for a concept
 corrections  CorrectionRequest: what a patient asks a hospital to put right
 notices    NewsNotice: who wants to hear outside of the pages of what is new
-shares     Share (a link that a patient gives out), ShareOpening; Download
+shares     Share (a link that a patient gives out), ShareOpening; Download, DownloadPart
 audit      AuditEvent, AuditHead: the hash chain
 """
 
@@ -26,7 +26,7 @@ from passport.models.logins import Attempts, ContactChange, Entry, RecoveryCode,
 from passport.models.notices import NewsNotice
 from passport.models.patients import Patient, PatientIdentifier, PlaceholderNumber
 from passport.models.record import UNDATED, Record, record_key
-from passport.models.shares import Download, Share, ShareOpening
+from passport.models.shares import Download, DownloadPart, Share, ShareOpening
 from passport.models.standing import Consent, Merge, OneTimeCode
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "CorrectionRequest",
     "Doctor",
     "Download",
+    "DownloadPart",
     "EmergencyAccess",
     "Entry",
     "GlossaryTerm",

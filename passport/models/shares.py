@@ -74,7 +74,7 @@ class ShareOpening(models.Model):
 class Download(models.Model):
     """A copy of everything for the patient, made by a worker in the background: asked for, made, fetched, deleted.
 
-    The file lies in `passport.sharing.downloads.folder()`, under this id; without it the row is only history.
+    The file is its parts: in our database, because the machine that makes it is seldom the one that hands it out.
     """
 
     class Status(models.TextChoices):
@@ -97,6 +97,7 @@ class Download(models.Model):
     alive_at = models.DateTimeField()
     made_at = models.DateTimeField(null=True)
     fetched_at = models.DateTimeField(null=True)
+    n_bytes = models.PositiveBigIntegerField(default=0, help_text="Of the file.")
 
     class Meta:
         indexes = [
@@ -106,3 +107,17 @@ class Download(models.Model):
 
     def __str__(self) -> str:
         return f"Download {self.id}"
+
+
+class DownloadPart(models.Model):
+    """A piece of a download's file; in the order of `number` they are the whole."""
+
+    download = models.ForeignKey(Download, on_delete=models.CASCADE, related_name="parts")
+    number = models.PositiveIntegerField()
+    content = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["download", "number"], name="passport_download_part")]
+
+    def __str__(self) -> str:
+        return f"Part {self.number} of {self.download_id}"

@@ -1,12 +1,14 @@
 """The life of a download: asked for by the patient, made by a worker, fetched by the patient, deleted by the clock.
 
-A worker that dies of it is noticed by its silence; the next starts again. The file is readable by our own user only,
-and gone a day after it was made, or minutes after it was fetched.
+A worker that dies of it is noticed by its silence; the next starts again. The file is kept in our database, so that any
+web host can hand out what any worker made, and gone a day after it was made, or minutes after it was fetched.
 """
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 from uuid import UUID
 
 from django.conf import settings
@@ -17,7 +19,7 @@ from django.utils.translation import gettext as _
 from passport import upward
 from passport.access import AccessRefused
 from passport.audit import record_event
-from passport.models import Download, Patient, User
+from passport.models import Download, DownloadPart, Patient, User
 
 KEEP = dt.timedelta(days=1)
 #: After it was fetched: a connection that broke may try again.
@@ -25,21 +27,20 @@ KEEP_FETCHED = dt.timedelta(minutes=10)
 LONGEST_SILENCE = dt.timedelta(minutes=10)
 MOST_TRIES = 3
 MOST_A_DAY = 10
+#: Bytes; below what every store takes in one statement.
+PART = 256 * 1024
 UNDER_WAY = (Download.Status.QUEUED, Download.Status.RUNNING)
 
 #: (entries written, entries in all): a sign of life.
 Note = Callable[[int, int], None]
 
 
-def folder() -> Path:
-    """Where the files lie: for our own user only."""
-    found = Path(settings.VAR_DIR) / "downloads"
-    found.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return found
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """What is handed out. `content` is read from the database piece by piece."""
 
-
-def file_of(download_id: UUID) -> Path:
-    return folder() / f"{download_id}.zip"
+    n_bytes: int
+    content: Iterator[bytes]
 
 
 def ask(
@@ -79,14 +80,20 @@ def live_on(*, download: Download, n_done: int, n_all: int, now: dt.datetime) ->
     _ours(download).update(n_done=n_done, n_all=n_all, alive_at=now)
 
 
-def done(*, download: Download, now: dt.datetime) -> bool:
-    """False when it is no longer ours: then the file is another worker's."""
-    return bool(_ours(download).update(status=Download.Status.DONE, made_at=now, alive_at=now, n_done=F("n_all")))
+@transaction.atomic
+def done(*, download: Download, file: BinaryIO, now: dt.datetime) -> bool:
+    """Keep the file, all of it or nothing. False when it is no longer ours: then the file is another worker's."""
+    ended = {"status": Download.Status.DONE, "made_at": now, "alive_at": now, "n_done": F("n_all")}
+    if not _ours(download).update(n_bytes=file.seek(0, 2), **ended):
+        return False
+    file.seek(0)
+    for number, content in enumerate(iter(lambda: file.read(PART), b"")):
+        DownloadPart.objects.create(download=download, number=number, content=content)
+    return True
 
 
 def fail(*, download: Download, now: dt.datetime) -> None:
-    if _ours(download).update(status=Download.Status.FAILED, alive_at=now):
-        file_of(download.pk).unlink(missing_ok=True)
+    _ours(download).update(status=Download.Status.FAILED, alive_at=now)
 
 
 def _ours(download: Download) -> QuerySet[Download]:
@@ -104,33 +111,45 @@ def revive(*, now: dt.datetime) -> list[UUID]:
 
 
 def clean(*, now: dt.datetime) -> int:
-    """Delete files that are over, and those whose row is gone. How many."""
+    """Delete files that are over. How many."""
     over = Q(made_at__lt=now - KEEP) | Q(fetched_at__lt=now - KEEP_FETCHED)
     ended = list(Download.objects.filter(over, status=Download.Status.DONE).values_list("pk", flat=True))
     Download.objects.filter(pk__in=ended).update(status=Download.Status.GONE)
-    kept = Download.objects.filter(status__in=[*UNDER_WAY, Download.Status.DONE]).values_list("pk", flat=True)
-    names = {str(pk) for pk in kept}
-    gone = [file for file in folder().iterdir() if file.name.partition(".")[0] not in names]
-    for file in gone:
-        file.unlink(missing_ok=True)
-    return len(gone)
+    DownloadPart.objects.filter(download__in=ended).delete()
+    _clean_folder()
+    return len(ended)
+
+
+def _clean_folder() -> None:
+    """Where earlier versions kept the files, on this machine."""
+    folder = Path(settings.VAR_DIR) / "downloads"
+    if folder.is_dir():
+        for file in folder.iterdir():
+            file.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def last_of(patient: Patient) -> Download | None:
     return Download.objects.filter(patient=patient).order_by("-asked_at", "-pk").first()
 
 
-def fetch(*, patient: Patient, actor: User, download_id: UUID, now: dt.datetime) -> Path | None:
+def fetch(*, patient: Patient, actor: User, download_id: UUID, now: dt.datetime) -> File | None:
     """The file, for the patient alone; written down before it is handed out. None when there is none (any more)."""
-    file = file_of(download_id)
     with transaction.atomic():
         mine = Download.objects.filter(pk=download_id, patient=patient, status=Download.Status.DONE)
         fresh = mine.filter(made_at__gt=now - KEEP).exclude(fetched_at__lt=now - KEEP_FETCHED).first()
-        if fresh is None or not file.is_file():
+        if fresh is None or not fresh.n_bytes:  # made by an earlier version: its file lay elsewhere
             return None
         mine.filter(fetched_at__isnull=True).update(fetched_at=now)
         _record("download_fetched", fresh, actor=actor, now=now)
-    return file
+    return File(n_bytes=fresh.n_bytes, content=_content(fresh))
+
+
+def _content(download: Download) -> Iterator[bytes]:
+    parts = DownloadPart.objects.filter(download=download)
+    for number in parts.order_by("number").values_list("number", flat=True):
+        # one at a time in memory
+        yield bytes(parts.values_list("content", flat=True).get(number=number))
 
 
 def _record(action: str, download: Download, *, actor: User, now: dt.datetime) -> None:

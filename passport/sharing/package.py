@@ -1,17 +1,19 @@
 """What is in a download: everything that the record holds, withdrawn entries too, as JSON and CSV; FHIR; PDF.
 
-Written into a file that only our user may read; the JSON, by far the longest part, entry by entry.
+Written into a file that has no name, so that nothing of it is left behind however its worker ends; the JSON, by far
+the longest part, entry by entry.
 """
 
 import datetime as dt
 import json
-import os
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol, cast
 
+from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils.translation import override
 
@@ -22,7 +24,7 @@ from passport.history import LONGEST_PAGE, Filters, RecordView, Status
 from passport.models import CorrectionRequest, Download, Patient, PatientIdentifier
 from passport.sharing import paper
 from passport.sharing.content import Wish
-from passport.sharing.downloads import Note, file_of
+from passport.sharing.downloads import Note
 
 COLUMNS = (
     "id", "category", "hospital", "hospital_name", "date", "at", "concept", "value", "unit", "low", "high", "flag",
@@ -52,17 +54,18 @@ Keep this file safe: whoever has it can read all of it.
 """
 
 
-def make(*, download: Download, paper_html: Paper, note: Note, now: dt.datetime) -> Path:
-    """Write the whole file under another name, then rename it: what lies under its own name is complete."""
+@contextmanager
+def made(*, download: Download, paper_html: Paper, note: Note, now: dt.datetime) -> Iterator[BinaryIO]:
+    """The whole file, as long as the block lasts."""
+    settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=settings.VAR_DIR) as file:
+        _write(cast(BinaryIO, file), download, paper_html=paper_html, note=note, now=now)
+        yield cast(BinaryIO, file)
+
+
+def _write(file: BinaryIO, download: Download, *, paper_html: Paper, note: Note, now: dt.datetime) -> None:
     scope = scope_for(patient=download.patient, basis=Basis.ONESELF)
-    target = file_of(download.pk)
-    # of each try its own: a worker that wakes up late writes into nobody's
-    part = target.with_name(f"{download.pk}.{download.n_tries}.part")
-    part.unlink(missing_ok=True)
-    with (
-        os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file,
-        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle,
-    ):
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
         bundle.writestr("README.txt", READ_ME.format(at=now.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M")))
         n_all = visible(scope).records.count()
         _write_json(bundle, scope, note=lambda n: note(n // 3, n_all), now=now)
@@ -70,8 +73,6 @@ def make(*, download: Download, paper_html: Paper, note: Note, now: dt.datetime)
         summary = fhir.patient_summary(scope=scope, now=now)
         bundle.writestr("summary.json", json.dumps(summary, ensure_ascii=False, indent=1))
         _write_pdf(bundle, download, scope, paper_html=paper_html, now=now)
-    part.rename(target)
-    return target
 
 
 def _entries(scope: Scope) -> Iterator[RecordView]:

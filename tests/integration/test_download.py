@@ -4,12 +4,12 @@ import csv
 import datetime as dt
 import io
 import json
-import stat
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
@@ -18,7 +18,7 @@ from django_q.models import OrmQ
 
 from openmrs_sync import tasks
 from passport.corrections import asking
-from passport.models import AuditEvent, Download, Hide, Record, User
+from passport.models import AuditEvent, Download, DownloadPart, Hide, Record, User
 from passport.sharing import downloads, package
 from tests.records import Chart, fill_district_hospital, fill_oddly, make_hospital, make_patient, own_scope
 
@@ -71,13 +71,13 @@ def without_pdf(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "weasyprint", None)
 
 
-def test_a_copy_has_everything_and_is_for_our_own_user_only(world: World) -> None:
+def test_a_copy_has_everything_and_leaves_nothing_on_the_machine_that_made_it(world: World) -> None:
     download = world.made()
-    file = downloads.file_of(download.pk)
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert list(Path(settings.VAR_DIR).iterdir()) == []
     answer = world.browser("alice").get(reverse("download_file", args=[download.pk]))
-    bundle = zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content)))
+    content = answer.getvalue()
+    assert len(content) == int(answer.headers["Content-Length"])
+    bundle = zipfile.ZipFile(io.BytesIO(content))
     assert set(bundle.namelist()) == {
         *("README.txt", "record.json", "record.csv", "summary.json", "summary.pdf", "history.pdf")
     }
@@ -103,7 +103,8 @@ def test_a_copy_has_what_was_asked_of_hospitals(world: World, without_pdf: None)
         words="It was a day later",
         now=world.now,
     )
-    bundle = zipfile.ZipFile(downloads.file_of(world.made().pk))
+    answer = world.browser("alice").get(reverse("download_file", args=[world.made().pk]))
+    bundle = zipfile.ZipFile(io.BytesIO(answer.getvalue()))
     (asked,) = json.loads(bundle.read("record.json"))["corrections"]
     assert (asked["hospital__code"], asked["source_id"]) == ("kigali", record.source_id)
     assert (asked["words"], asked["state"]) == ("It was a day later", "asked")
@@ -167,18 +168,43 @@ class TestItsLife:
         client, address = world.browser("alice"), reverse("download_file", args=[download.pk])
         if fetched:
             assert client.get(address).getvalue()
-        file, second = downloads.file_of(download.pk), dt.timedelta(seconds=1)
+        second = dt.timedelta(seconds=1)
         downloads.clean(now=world.now + after - 60 * second)
-        assert file.exists()
+        assert DownloadPart.objects.exists()
         downloads.clean(now=timezone.now() + after + second)
-        assert not file.exists()
+        assert not DownloadPart.objects.exists()
         assert client.get(address).status_code == 302
 
     def test_a_file_whose_patient_is_gone_is_deleted(self, world: World) -> None:
         world.made()
         Download.objects.all().delete()
+        assert not DownloadPart.objects.exists()
+
+    def test_a_large_file_is_kept_in_parts_and_handed_out_whole(self, world: World) -> None:
+        download = world.ask()
+        mine = downloads.take(download_id=download.pk, now=world.now)
+        content = bytes(range(256)) * (downloads.PART // 256 * 2 + 1)
+        assert downloads.done(download=mine, file=io.BytesIO(content), now=world.now)
+        assert DownloadPart.objects.count() == 3
+        assert world.browser("alice").get(reverse("download_file", args=[download.pk])).getvalue() == content
+
+    def test_a_worker_that_wakes_up_late_keeps_nothing(self, world: World) -> None:
+        download = world.ask()
+        late = downloads.take(download_id=download.pk, now=world.now)
+        downloads.revive(now=world.now + downloads.LONGEST_SILENCE + dt.timedelta(seconds=1))
+        assert not downloads.done(download=late, file=io.BytesIO(b"late"), now=world.now)
+        assert not DownloadPart.objects.exists()
+        tasks.make_download(str(download.pk))
+        assert zipfile.is_zipfile(
+            io.BytesIO(world.browser("alice").get(reverse("download_file", args=[download.pk])).getvalue())
+        )
+
+    def test_files_of_earlier_versions_are_deleted(self, world: World) -> None:
+        folder = Path(settings.VAR_DIR) / "downloads"
+        folder.mkdir()
+        (folder / "old.zip").write_bytes(b"everything")
         downloads.clean(now=world.now)
-        assert list(downloads.folder().iterdir()) == []
+        assert not folder.exists()
 
     def test_what_a_dead_worker_left_is_begun_again_and_ends(self, world: World) -> None:
         download = world.ask()
@@ -201,5 +227,5 @@ class TestItsLife:
         monkeypatch.setattr(package.fhir, "patient_summary", fail)
         assert tasks.make_download(str(download.pk)) == {}
         assert "Penicillin" not in caplog.text
-        downloads.clean(now=world.now)
-        assert list(downloads.folder().iterdir()) == []
+        assert not DownloadPart.objects.exists()
+        assert list(Path(settings.VAR_DIR).iterdir()) == []

@@ -33,6 +33,7 @@ from passport.models import (
     CorrectionRequest,
     Doctor,
     Download,
+    DownloadPart,
     EmergencyAccess,
     GlossaryTerm,
     Hide,
@@ -45,7 +46,6 @@ from passport.models import (
     Share,
     User,
 )
-from passport.sharing import downloads
 from tests.records import Chart, make_account, make_hospital, make_patient, number
 
 NUMBER, OTHER_NUMBER, UNKNOWN_NUMBER = "1198180012345678", "1199070098765432", "1198080055555555"
@@ -229,8 +229,11 @@ def _values(world: World, district: Hospital, key: str) -> dict[str, object]:
 def _download(world: World) -> UUID:
     """A copy of everything that waits for Alice to fetch it."""
     now = world.now
-    made = Download.objects.create(patient=world.alice, status="done", asked_at=now, alive_at=now, made_at=now)
-    downloads.file_of(made.pk).write_text(" ".join((*RECORD_MARKS, *PERSON_MARKS)))
+    content = " ".join((*RECORD_MARKS, *PERSON_MARKS)).encode()
+    made = Download.objects.create(
+        patient=world.alice, status="done", asked_at=now, alive_at=now, made_at=now, n_bytes=len(content)
+    )
+    DownloadPart.objects.create(download=made, number=0, content=content)
     return made.pk
 
 

@@ -24,6 +24,8 @@ class Command(BaseCommand):
         if options["lookout"]:
             lookout.run_lookout()
             return
+        # A worker with other keys than the others' would stop every hospital for all of them.
+        self.check(databases=["default"])
         for line in opening_lines():
             self.stdout.write(line)
         self.stdout.flush()
