@@ -16,7 +16,7 @@ from hospitals.models import Hospital
 from openmrs_sync import links as link_marks
 from openmrs_sync import matcher
 from openmrs_sync.rows import CHUNK, PersonRow, chunks
-from passport.models import Link, LinkDecision, Patient, PatientIdentifier
+from passport.models import Link, LinkDecision, Patient, PatientIdentifier, PlaceholderNumber
 from passport.models.links import LinkState
 
 # --- who holds a passport ---------------------------------------------------------------------------------------------
@@ -26,6 +26,18 @@ def holders(*, without: frozenset[str]) -> dict[str, UUID]:
     """Every normalised number of a passport holder, placeholders left out → the patient."""
     numbers = PatientIdentifier.objects.values_list("number", "patient_id").iterator(chunk_size=10_000)
     return {number: patient_id for number, patient_id in numbers if number not in without}
+
+
+def holders_of(numbers: Iterable[str]) -> dict[str, UUID]:
+    """The same of these normalised numbers alone, as it is at this moment: what a run learned of all of them when it
+    began is as old as the run.
+    """
+    found: dict[str, UUID] = {}
+    for part in chunks(set(numbers)):
+        without = set(PlaceholderNumber.objects.filter(number__in=part).values_list("number", flat=True))
+        rows = PatientIdentifier.objects.filter(number__in=part).values_list("number", "patient_id")
+        found |= {number: patient_id for number, patient_id in rows if number not in without}
+    return found
 
 
 def patient_facts(patient_ids: Iterable[UUID]) -> dict[UUID, matcher.PatientFacts]:

@@ -234,8 +234,14 @@ def _owners(source: Source, session: Session, lost: Sequence[str]) -> dict[str, 
 
 
 def _still_ours(session: Session, *, read: Read, persons: Mapping[int, LinkToWrite]) -> dict[int, LinkToWrite]:
-    """Run the matcher again on what the snapshot said; links that it disagrees with are changed and not written."""
-    patients = discovery.patients_of(read.batch.identifiers, holders=session.holders, normalise=normalise_national_id)
+    """Run the matcher again on what the snapshot said; links that it disagrees with are changed and not written.
+
+    Who holds which number is asked anew: it may have been corrected, or given to one more, since the run began.
+    """
+    identifiers = read.batch.identifiers
+    numbers = {number for row in identifiers if (number := normalise_national_id(row.identifier)) is not None}
+    holders = identity.holders_of(numbers)
+    patients = discovery.patients_of(identifiers, holders=holders, normalise=normalise_national_id)
     matches = identity.judge(
         hospital=session.hospital, persons=read.batch.persons, patients=patients, crowded=session.crowded_persons
     )

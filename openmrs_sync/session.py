@@ -32,6 +32,7 @@ class Session:
     claim: HeldClaim
     schema: Schema
     identifier_type_ids: tuple[int, ...]
+    #: normalised number → patient, as it was when the run began: enough to find persons, not to write for them
     holders: Mapping[str, UUID]
     names: Names
     zone: ZoneInfo

@@ -68,3 +68,13 @@ def an_encounter_was_placed_by_another_persons_visit(state: Histories) -> None:
     state.edit(session=0, what="change_encounter_place", pick=0, other=0, n=3)
     state.edit(session=0, what="move_visit", pick=0, other=1, n=0)
     state.settle()
+
+
+@example
+def a_person_whose_second_number_was_registered_in_the_run_was_written_to_the_first_ones_holder(
+    state: Histories,
+) -> None:
+    state.edit(session=0, what="add_identifier", pick=0, other=6, n=0)
+    state.read(kind="sync", pick=0)
+    # once every number's holder is known to the run, and nobody is read yet
+    state.read_while(kind="full", side="planned", n=1, meanwhile=[("register", (7,))])

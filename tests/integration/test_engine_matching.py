@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from openmrs_sync import enricher, links, refresh
+from openmrs_sync import enricher, links, looks, refresh
 from openmrs_sync.models import ParkedRow
+from passport import registration
 from passport.models import Doctor, Link, LinkDecision, Patient, PlaceholderNumber, Record, User
 from passport.models.links import LinkState
 from tests.integration import world
@@ -202,6 +203,72 @@ def test_a_number_corrected_to_another_holders_gives_that_one_the_history(kigali
     assert not world.shown(kigali.hospital, alice)
     assert ("obs", weight) in world.shown(kigali.hospital, bob)
     assert world.verified(kigali.hospital).is_well
+
+
+@pytest.mark.parametrize("keeps_old", [False, True])
+def test_a_wrong_number_corrected_on_our_side_while_a_run_is_on_shows_nothing(
+    kigali: Site, monkeypatch: pytest.MonkeyPatch, keeps_old: bool
+) -> None:
+    """T92: the run learned before the correction who holds which number, and its look must not undo it."""
+    person = kigali.add_holder(BOB)
+    seen(kigali, person, 60.0)
+    alice = Patient.objects.get()
+    kigali.sync()
+    assert world.shown(kigali.hospital, alice)
+    look = looks.look
+
+    def correct_then_look(session: Any, **options: Any) -> None:
+        identifier = alice.identifiers.get(number=BOB)
+        registration.correct_identifier(
+            identifier=identifier, national_id=ALICE, keeps_old=keeps_old, actor=None, now=timezone.now()
+        )
+        look(session, **options)
+
+    monkeypatch.setattr(looks, "look", correct_then_look)
+    kigali.sync()
+    assert bool(world.shown(kigali.hospital, alice)) == keeps_old
+    monkeypatch.undo()
+    kigali.sync()
+    assert bool(world.shown(kigali.hospital, alice)) == keeps_old
+    assert world.verified(kigali.hospital).is_well
+
+
+@pytest.mark.parametrize("place", ["look", "refresh"])
+def test_whose_second_number_is_registered_while_a_run_is_on_is_shown_to_nobody(
+    kigali: Site, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """T26: from then on the person has two holders' numbers, whatever the run knew when it began."""
+    person = kigali.add_holder(ALICE)
+    kigali.pretend.add_identifier(person, BOB)
+    seen(kigali, person, 60.0)
+    room, name = {"look": (looks, "look"), "refresh": (refresh, "_links_to_write")}[place]
+    step = getattr(room, name)
+
+    def register_first(session: Any, **options: Any) -> Any:
+        world.register(BOB)
+        return step(session, **options)
+
+    monkeypatch.setattr(room, name, register_first)
+    kigali.sync()
+    link = world.link_of(kigali.hospital, person)
+    assert (link.state, link.reason) == (LinkState.HELD, "two_patients")
+    assert not world.shown(kigali.hospital)
+
+
+def test_a_number_that_becomes_a_placeholder_while_a_run_is_on_leads_to_nobody(
+    kigali: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = kigali.add_holder(ALICE)
+    seen(kigali, person, 60.0)
+    choose = refresh._links_to_write
+
+    def list_then_choose(session: Any, **options: Any) -> Any:
+        PlaceholderNumber.objects.get_or_create(number=ALICE)
+        return choose(session, **options)
+
+    monkeypatch.setattr(refresh, "_links_to_write", list_then_choose)
+    kigali.sync()
+    assert not world.shown(kigali.hospital)
 
 
 def test_a_number_that_moves_while_a_batch_is_read_is_not_written(
