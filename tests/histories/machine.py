@@ -87,9 +87,10 @@ class Histories(RuleBasedStateMachine):
         finally:
             self.stage.close()
 
-    @initialize(is_crowded=st.sampled_from([True, True, False]))
-    def begin(self, is_crowded: bool) -> None:
+    @initialize(is_crowded=st.sampled_from([True, True, False]), is_in_batches=st.booleans())
+    def begin(self, is_crowded: bool, is_in_batches: bool = False) -> None:
         """With many persons each has few changes: nobody is read again only because of another one."""
+        self.stage.is_in_batches = is_in_batches
         if is_crowded:
             self._see(self.stage.fill)
             self._see(lambda: self.stage.run("sync"))

@@ -8,7 +8,9 @@ from unittest import mock
 from uuid import UUID
 
 from hospitals.connections import Source
+from openmrs_sync import refresh
 from openmrs_sync.models import ParkedRow
+from openmrs_sync.session import Session
 from tests.histories.derivation import OWNED, Derivation, Key, Row
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ class Moments:
     overtaken: dict[UUID, Derivation] = field(default_factory=dict)
     #: (table, id, patient) that was true at some moment since the first snapshot
     once_true: "set[Truth] | None" = None
+    #: link → how many snapshots there were when it was read last, that one too
+    read_in: dict[UUID, int] = field(default_factory=dict)
 
     def of(self, link_id: UUID, person_id: int) -> tuple[dict[Key, Row], dict[Key, str]] | None:
         """The records and parked rows that this link must have now; None: either of two may be meant."""
@@ -51,7 +55,7 @@ def of_person(derivation: Derivation, person_id: int) -> tuple[dict[Key, Row], d
 @contextmanager
 def noting_snapshots(stage: "Stage") -> Iterator[Moments]:
     """In the block, each snapshot is derived as it is taken. The check of a receipt is no run."""
-    snapshot, moments = Source.snapshot, Moments()
+    snapshot, read, moments = Source.snapshot, refresh.read, Moments()
 
     @contextmanager
     def noted(source: Source) -> Iterator[None]:
@@ -63,7 +67,12 @@ def noting_snapshots(stage: "Stage") -> Iterator[Moments]:
                 moments.once_true = stage.true_now()
             yield
 
-    with mock.patch.object(Source, "snapshot", noted):
+    def noting_links(session: Session, *, prepared: refresh.Prepared) -> refresh.Read:
+        found = read(session, prepared=prepared)
+        moments.read_in |= {link.pk: len(moments.snapshots) for link in prepared.persons.values()}
+        return found
+
+    with mock.patch.object(Source, "snapshot", noted), mock.patch.object(refresh, "read", noting_links):
         yield moments
 
 

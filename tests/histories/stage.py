@@ -8,7 +8,7 @@ import datetime as dt
 import random
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
@@ -25,6 +25,7 @@ from passport.access import scope
 from passport.models import Link, LinkDecision, Patient, Record, User
 from passport.models.links import LinkState
 from tests.histories import hospital as at_the_hospital
+from tests.histories.batches import in_small_batches
 from tests.histories.derivation import Decision, Derivation, Holder, Key, OurSide, Row, Tables
 from tests.histories.faults import Fault, Killed, striking
 from tests.histories.hospital import Edit
@@ -197,10 +198,12 @@ class Stage:
     once_true: set[Truth] = field(default_factory=set)
     #: of the run under way or of the last one
     moments: Moments = field(default_factory=Moments)
-    #: links that somebody waits for
-    asked: set[UUID] = field(default_factory=set)
+    #: links that somebody waits for → how many snapshots the run had had by then, if one was under way
+    asked: dict[UUID, int] = field(default_factory=dict)
     #: nothing happened since then that only the sweep finds
     is_loud: bool = True
+    #: each person is a batch or nearly so, and the next one is read before this one is written
+    is_in_batches: bool = False
     time_zone: str = ZONES[0]
     locales: list[str] = field(default_factory=lambda: list(LANGUAGES[0]))
     rules: dict[str, tuple[str, bool]] = field(default_factory=dict)
@@ -391,7 +394,7 @@ class Stage:
         patient = list(self.holders)[pick % len(self.holders)]
         mine = links.linked(self.hospital).filter(patient_id=patient)
         links.mark_patient(patient=Patient.objects.get(pk=patient), hospital=self.hospital, now=self.now)
-        self.asked |= set(mine.values_list("pk", flat=True))
+        self.asked |= dict.fromkeys(mine.values_list("pk", flat=True), len(self.moments.snapshots))
 
     def step_our_clock(self, n: int) -> None:
         self.now += STEPS_OF_OUR_CLOCK[n % len(STEPS_OF_OUR_CLOCK)]
@@ -411,11 +414,18 @@ class Stage:
         self._check_true(read)
         if fault is None or isinstance(fault.what, str) or not any(map(is_ours, fault.what)):
             self._check_as_read(read)
-        left = waiting & self.asked & set(links.linked(self.hospital).values_list("pk", flat=True)) - read
-        self.asked -= waiting & read
+        left = waiting & self.asked.keys() & set(links.linked(self.hospital).values_list("pk", flat=True)) - read
+        self._forget_who_was_read(read, waiting)
         if fault is None and run is not None and run.status == "ok" and left:
             raise HistoryFailed(f"Somebody waited for {len(left)} persons, and they were not read.")
         return run
+
+    def _forget_who_was_read(self, read: set[UUID], waiting: set[UUID]) -> None:
+        """Who was asked for in the middle of the run may be of a batch that was read after that."""
+        read_in = self.moments.read_in
+        for link in read & self.asked.keys():
+            if link in waiting or read_in.get(link, 0) > self.asked[link]:
+                del self.asked[link]
 
     def _refreshed(self) -> dict[UUID, Any]:
         """When each link was read last, of those too that are not linked now and may be after the run."""
@@ -451,13 +461,14 @@ class Stage:
             pipeline.refresh_patient(hospital=self.hospital, patient=patient, now=self.now)
             return None
         is_scheduled = kind in ("tick", "due")
-        return pipeline.sync_hospital(
-            hospital=self.hospital,
-            trigger=SyncRun.Trigger.SCHEDULE if is_scheduled else SyncRun.Trigger.COMMAND,
-            now=self.now,
-            full=kind == "full",
-            deep={"tick": False, "due": None}.get(kind, True),
-        )
+        with in_small_batches() if self.is_in_batches else nullcontext():
+            return pipeline.sync_hospital(
+                hospital=self.hospital,
+                trigger=SyncRun.Trigger.SCHEDULE if is_scheduled else SyncRun.Trigger.COMMAND,
+                now=self.now,
+                full=kind == "full",
+                deep={"tick": False, "due": None}.get(kind, True),
+            )
 
     def be_overtaken(self) -> None:
         """The worker sleeps past its lease; another one takes the hospital and reads it."""
@@ -468,7 +479,7 @@ class Stage:
         for link, read_at in self._refreshed().items():
             if before.get(link) != read_at:
                 self.moments.overtaken[link] = self.moments.snapshots[-1]
-                self.asked.discard(link)
+                self.asked.pop(link, None)
 
     def accept(self, run: SyncRun) -> None:
         """The admin says that what the brake stopped is meant, or that the source is."""

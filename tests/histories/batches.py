@@ -1,0 +1,35 @@
+"""Runs of many batches, each read before the one before it is written: as a thread may, and the same every time."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
+from unittest import mock
+
+from openmrs_sync import pipeline, refresh
+
+#: Source rows: few persons have fewer.
+ROWS = 6
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class AtOnce(Executor):
+    """Does in this thread what it is given, before whoever gave it goes on: the earliest that another thread could."""
+
+    def __init__(self, **_options: Any) -> None:
+        super().__init__()
+
+    def submit(self, work: Callable[P, T], /, *arguments: P.args, **options: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+        try:
+            future.set_result(work(*arguments, **options))
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+            future.set_exception(error)
+        return future
+
+
+@contextmanager
+def in_small_batches(rows: int = ROWS) -> Iterator[None]:
+    with mock.patch.object(pipeline, "BATCH_ROWS", rows), mock.patch.object(refresh, "ThreadPoolExecutor", AtOnce):
+        yield
