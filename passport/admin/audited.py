@@ -4,10 +4,11 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.admin.options import ModelAdmin
-from django.db.models import Model, QuerySet
+from django.db.models import DateTimeField, Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from passport.admin.widgets import NamedDateTime
 from passport.admin_site import actor_of
 from passport.audit import record_event
 
@@ -19,6 +20,8 @@ class ShownLookups(ModelAdmin):  # type: ignore[type-arg]
     Django lets an address name any column of the model's own. So a secret, or what a patient chose, could be read
     letter by letter: `?key__startswith=a` has a row or has none.
     """
+
+    formfield_overrides = {DateTimeField: {"widget": NamedDateTime}}  # noqa: RUF012 - as Django has it
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         filters = [one[0] if isinstance(one, tuple | list) else one for one in self.list_filter]

@@ -1,4 +1,4 @@
-"""Every page but admin's, in Chromium, for whoever may open it: what axe finds, what is too wide or too small to press.
+"""Every page in Chromium for everybody who may open it: what axe finds, what is too wide, what is too small to press.
 
 The pages are those of the table of roles (`tests/security/matrix.py`): one that is new there is walked here by itself.
 """
@@ -15,6 +15,7 @@ from tests.browser.conftest import OpenPage
 from tests.browser.faults import faults
 from tests.security import matrix
 from tests.security.matrix import ACTORS, World
+from tests.security.test_matrix import ADMIN_PAGES, admin_address, is_stock
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(900), pytest.mark.slow]
 
@@ -55,7 +56,16 @@ def of_the_site() -> list[str]:
     return [template for template in matrix.expected() if not template.startswith(FOR_PROGRAMS)]
 
 
-def walk(page: Page, visits: list[tuple[str, str]]) -> dict[str, list[str]]:
+def of_admin() -> list[str]:
+    """Every page of admin that an admin can open, Django's own among them."""
+    return [
+        template
+        for template in matrix.templates()
+        if ADMIN_PAGES.get(template, (0, 0))[0] == 200 or (is_stock(template) and not template.endswith("<object_id>/"))
+    ]
+
+
+def walk(page: Page, visits: list[tuple[str, str]], *, is_ours: bool) -> dict[str, list[str]]:
     """What is wrong → where. `visits`: template and address."""
     wrong: dict[str, list[str]] = defaultdict(list)
     for template, address in visits:
@@ -63,7 +73,7 @@ def walk(page: Page, visits: list[tuple[str, str]]) -> dict[str, list[str]]:
             continue  # a file, or a part of a page
         answer = page.goto(address)
         if answer and answer.status in SEEN and answer.headers.get("content-type", "").startswith("text/html"):
-            for fault in faults(page):
+            for fault in faults(page, is_ours=is_ours):
                 wrong[fault].append(template)
     return wrong
 
@@ -92,7 +102,16 @@ def test_every_page_of_the_site_meets_wcag_and_fits_the_smallest_phone(
     enter(page, world, actor, live_server.url)
     visits = [(template, world.address(template)) for template in of_the_site() if actor in lookers(template)]
     assert visits
-    wrong = walk(page, visits)
+    wrong = walk(page, visits, is_ours=True)
+    assert not wrong, told(wrong)
+
+
+def test_every_page_of_admin_meets_wcag_and_fits_the_smallest_phone(
+    open_page: OpenPage, world: World, live_server: Any
+) -> None:
+    page = open_page()
+    enter(page, world, "admin", live_server.url)
+    wrong = walk(page, [(template, admin_address(world, template)) for template in of_admin()], is_ours=False)
     assert not wrong, told(wrong)
 
 
@@ -100,3 +119,4 @@ def test_no_page_is_left_out_without_a_reason() -> None:
     """A new address is walked by itself; one that shows nothing by its address alone has its reason above."""
     left_out = {one for one in of_the_site() if "GET" in matrix.expected()[one] and not lookers(one)}
     assert left_out == set(ONLY_AFTER_SOMETHING)
+    assert len(of_admin()) > 80
