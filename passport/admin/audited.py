@@ -21,7 +21,7 @@ class ShownLookups(ModelAdmin):  # type: ignore[type-arg]
     letter by letter: `?key__startswith=a` has a row or has none.
     """
 
-    formfield_overrides = {DateTimeField: {"widget": NamedDateTime}}  # noqa: RUF012 - as Django has it
+    formfield_overrides = {DateTimeField: {"widget": NamedDateTime}}
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         filters = [one[0] if isinstance(one, tuple | list) else one for one in self.list_filter]
