@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,10 @@ def copies(child: int, folder: Path) -> list[Path]:
             assert os.WEXITSTATUS(status) == 0
             return found
         copy = folder / f"{len(found)}.sqlite3"
-        shutil.copy(database(), copy)
-        shutil.copy(f"{database()}-wal", f"{copy}-wal")
+        # By another process: when this one closes the file, every lock that it has there is gone (POSIX), and the next
+        # who closes it takes the log away from under our connections.
+        for end in ("", "-wal"):
+            subprocess.run(["cp", f"{database()}{end}", f"{copy}{end}"], check=True)
         found.append(copy)
         os.kill(child, signal.SIGCONT)
 

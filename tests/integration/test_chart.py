@@ -178,10 +178,13 @@ def test_a_group_of_several_categories_is_one_card(chart: Chart) -> None:
             concept=f"Part {index}", at=at, encounter_id=7, group_id=index // 12, category=category, details=details
         )
     chart.save()
-    (visit,) = history.visits_page(scope=own_scope(chart.patient)).results
-    blocks = [block for group in visit.groups for block in group.blocks]
-    assert [len(block.entries) for block in blocks] == [12] * 27
-    assert [group.category for group in visit.groups] == ["test"]
+    page = history.visits_page(scope=own_scope(chart.patient))
+    groups = [group for visit in page.results for group in visit.groups]
+    while page.next:  # so long a visit goes on on the next page, between two groups
+        page = history.visits_page(scope=own_scope(chart.patient), cursor=page.next)
+        groups += [group for visit in page.results for group in visit.groups]
+    assert [len(block.entries) for group in groups for block in group.blocks] == [12] * 27
+    assert {group.category for group in groups} == {"test"}
 
 
 # --- years ------------------------------------------------------------------------------------------------------------
