@@ -1,4 +1,4 @@
-"""Counts of tries: one for all processes, safe against many at once, without a name."""
+"""Brute force, and a race on codes: one count of tries for all processes, safe against many at once, without a name."""
 
 import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
