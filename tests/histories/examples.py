@@ -78,3 +78,28 @@ def a_person_whose_second_number_was_registered_in_the_run_was_written_to_the_fi
     state.read(kind="sync", pick=0)
     # once every number's holder is known to the run, and nobody is read yet
     state.read_while(kind="full", side="planned", n=1, meanwhile=[("register", (7,))])
+
+
+@example
+def a_link_came_back_to_its_patient_with_what_was_deleted_while_it_was_held(state: Histories) -> None:
+    """It is seen as withdrawn, by the patient who saw it before: that was called wrong."""
+    state.settle()
+    state.edit(session=0, what="add_identifier", pick=0, other=1, n=0)
+    state.register(other=2)
+    state.settle()
+    state.edit(session=0, what="purge_encounter", pick=0, other=0, n=0)
+    state.edit(session=0, what="void_identifier", pick=2, other=0, n=0)
+    state.settle()
+
+
+@example
+def a_link_went_to_another_patient_without_what_was_withdrawn_before(state: Histories) -> None:
+    """The first of its two patients saw it, the second never does."""
+    state.register(other=3)
+    state.settle()
+    state.edit(session=0, what="purge_obs", pick=0, other=0, n=0)
+    state.settle()
+    state.edit(session=0, what="correct_identifier", pick=0, other=2, n=0)
+    state.settle()
+    state.edit(session=0, what="correct_identifier", pick=0, other=0, n=0)
+    state.settle()

@@ -196,6 +196,8 @@ class Stage:
     late: dict[int, tuple[Any, PretendHospital]] = field(default_factory=dict)
     #: (table, id, patient) that was true at some committed moment since the last time that all was equal
     once_true: set[Truth] = field(default_factory=set)
+    #: the same, of earlier times, of rows that were nobody's when all was equal: gone, or of somebody not linked
+    may_return: set[Truth] = field(default_factory=set)
     #: of the run under way or of the last one
     moments: Moments = field(default_factory=Moments)
     #: links that somebody waits for → how many snapshots the run had had by then, if one was under way
@@ -535,7 +537,8 @@ class Stage:
                 raise HistoryFailed(f"{link.n_unexplained} rows of person {link.person_id} are unexplained.")
             seen = [(one.table, one.source_id, one.status) for one in records]
             where = f"under {self._name(link.patient_id)}, person {link.person_id}"
-            wrong = [one for one in seen if (*one[:2], link.patient_id) not in self.once_true]
+            may_be = {"current": self.once_true, "withdrawn": self.once_true | self.may_return}
+            wrong = [one for one in seen if (*one[:2], link.patient_id) not in may_be[one[2]]]
             if wrong:
                 raise HistoryFailed(f"Seen under the wrong patient: {wrong} {where}.")
             if seen and (link.state != LinkState.LINKED or link.epoch != epoch):
@@ -611,9 +614,10 @@ class Stage:
         assert again is not None
         if again.status != "ok" or not world.nothing_changed(again):
             raise HistoryFailed(f"Another look changed something: {again.status} {world.counts(again)}")
-        # what is gone at the source stays where it was last, withdrawn
-        gone = {one for one in self.once_true if one[1] not in derivation.tables.rows[one[0]]}
-        self.once_true = self.true_now() | gone
+        # what is gone at the source stays where it was last, withdrawn; what it was when its link was taken away, too
+        owners = derivation.owners()
+        self.may_return = {one for one in self.once_true | self.may_return if one[:2] not in owners}
+        self.once_true = self.true_now()
         self.check_visible()
 
     def _check_links(self, derivation: Derivation) -> None:

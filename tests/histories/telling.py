@@ -8,7 +8,6 @@ import os
 import secrets
 import time
 
-import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -18,11 +17,6 @@ from tests.histories.stage import Place
 VERSIONS = ("2.6", "1.12")
 #: Of the long ones of one version.
 PARTS = 4
-#: With the usual seed the first part of each finds what docs/guarantees.md names as not kept yet.
-FIRST_IS_NOT_KEPT = pytest.mark.xfail(
-    reason="withdrawn entries of a link that comes back for another holder are seen", strict=False
-)
-EVERY_PART = [pytest.param(0, marks=FIRST_IS_NOT_KEPT), *range(1, PARTS)]
 USUAL_SEED = 20_261_122
 USUAL_STEPS = 20_000
 #: Rules of one history: long enough for a row to be made, read, changed, read again, lost and found.

@@ -6,7 +6,8 @@ import pytest
 from django.utils import timezone
 
 from openmrs_sync import links, refresh
-from passport.models import Record, User
+from passport.access import scope
+from passport.models import Patient, Record, User
 from tests.integration import world
 from tests.integration.world import Site
 
@@ -106,3 +107,30 @@ def test_what_is_said_of_a_row_does_not_depend_on_who_else_is_read_with_it(kigal
     shown = world.shown(kigali.hospital)
     assert (shown["obs", diagnosis].certainty, shown["obs", diagnosis].details.keys()) == (None, {"answer"})
     assert shown["encounter", at_bob].location == ""
+
+
+def test_what_was_withdrawn_is_seen_by_whose_it_was_and_by_nobody_after_them(kigali: Site) -> None:
+    """T87, T92: the person's number leads to Alice, to Bob, and to Alice again, who is shown what she was shown."""
+    alice, bob = world.register(ALICE), world.register(BOB)
+    person = kigali.pretend.add_person(national_id=ALICE)
+    kept, gone = (kigali.pretend.add_obs(person, "weight", value) for value in (60.0, 61.0))
+    kigali.sync()
+    kigali.pretend.void_obs(gone)
+    kigali.sync()
+    assert _seen_by(alice) == {kept: "current", gone: "withdrawn"}
+    (number,) = kigali.pretend.identifiers_of(person)
+    kigali.pretend.change_identifier(number, BOB)
+    kigali.sync()
+    assert (_seen_by(alice), _seen_by(bob)) == ({}, {kept: "current"})
+    kigali.pretend.delete("obs", gone)
+    kigali.sync(full=True)
+    assert (_seen_by(alice), _seen_by(bob)) == ({}, {kept: "current"})
+    kigali.pretend.change_identifier(number, ALICE)
+    kigali.sync()
+    assert (_seen_by(alice), _seen_by(bob)) == ({kept: "current", gone: "withdrawn"}, {})
+
+
+def _seen_by(patient: Patient) -> dict[int, str]:
+    """By the product's own door, what is withdrawn too: obs → status."""
+    shown = scope.records_of(patient.pk, list(scope.linked(patient.pk)))
+    return dict(shown.values_list("source_id", "status"))
