@@ -129,6 +129,19 @@ def send_download(*, download_id: UUID) -> None:
         transaction.on_commit(send)
 
 
+def send_lost_again(*, now: datetime) -> int:
+    """Queue runs once more that wait while the queue is empty: it was lost, or we died between the two writes.
+
+    Only where the queue is apart from our database; elsewhere both are one transaction. Returns how many were sent.
+    """
+    if _is_in_database() or get_broker().queue_size():
+        return 0
+    waiting = list(SyncRun.objects.filter(status=SyncRun.Status.QUEUED, started_at__lt=now - TICK_PERIOD))
+    for run in waiting:
+        _send_run(run)
+    return len(waiting)
+
+
 def live_hospitals() -> list[Hospital]:
     return list(Hospital.objects.filter(state=HospitalState.LIVE).order_by("number"))
 

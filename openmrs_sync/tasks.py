@@ -45,6 +45,7 @@ def tick() -> dict[str, int]:
     now = timezone.now()
     queue.beat(now=now)
     n_interrupted = runs.end_dead_runs(now=now)
+    queue.send_lost_again(now=now)
     for inspection in inspections.revive(now=now):
         queue.send_inspection(inspection)
     for download_id in downloads.revive(now=now):

@@ -69,6 +69,9 @@ PARTS = {
         remedy="apt-get install chromium fonts-dejavu-core",
     ),
     "postgresql": Part(find=newest_postgresql, remedy="apt-get install postgresql"),
+    "redis": Part(
+        find=lambda: program("redis-server", "valkey-server", "redis-check-rdb"), remedy="apt-get install redis-tools"
+    ),
     "mongodb": Part(
         find=mongodb,
         remedy="set MONGOD to a mongod, or let pip install the imitation named in tests/stores/mongodb.py",

@@ -1,6 +1,7 @@
 """What the story of several machines has done in a process with the shared store: `python -m tests.machines.inside`.
 
 found PORT USER PASSWORD DATABASE …   migrates; a live hospital for each database, and who holds a passport
+lost                                  a run is queued, the queue emptied, the schedule looked at; JSON
 judged                                receipts of all hospitals counted afresh, and the audit chain; JSON
 """
 
@@ -43,6 +44,24 @@ def found(port: str, user: str, password: str, *databases: str) -> None:
     control.start(interval_minutes=1, actor=None, now=timezone.now())
 
 
+def lost() -> None:
+    from django.utils import timezone
+    from django_q.brokers import get_broker
+
+    from openmrs_sync import queue, tasks
+    from openmrs_sync.models import SyncRun
+
+    before = timezone.now() - 2 * queue.TICK_PERIOD
+    (run,) = queue.enqueue(hospitals=queue.live_hospitals(), trigger="admin", now=before).runs
+    sizes = [get_broker().queue_size()]
+    get_broker().purge_queue()
+    for _ in range(2):
+        tasks.tick()
+        sizes.append(get_broker().queue_size())
+    get_broker().purge_queue()
+    print(json.dumps({"sizes": sizes, "status": SyncRun.objects.get(pk=run.pk).status}))
+
+
 def judged() -> None:
     from django.utils import timezone
 
@@ -69,4 +88,4 @@ def judged() -> None:
 
 if __name__ == "__main__":
     django.setup()
-    {"found": found, "judged": judged}[sys.argv[1]](*sys.argv[2:])
+    {"found": found, "lost": lost, "judged": judged}[sys.argv[1]](*sys.argv[2:])
