@@ -20,7 +20,8 @@ from django.conf import settings
 from django.db import transaction
 
 from hospitals import queries
-from hospitals.connections import Source, open_hospital, resolve
+from hospitals.addresses import resolve
+from hospitals.connections import Source, open_hospital
 from hospitals.errors import HospitalUnreachable, SchemaMismatch, SourceError
 from hospitals.faults import TlsRefused
 from hospitals.grants import check_grants, may_read_every_database

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from hospitals import connections, probe, validation
+from hospitals import addresses, connections, probe, validation
 from hospitals.connections import open_hospital
 from hospitals.errors import HospitalMisconfigured
 from hospitals.loading import load
@@ -66,9 +66,9 @@ def test_no_spelling_of_our_own_addresses_is_connected_to(host: str, api: Any) -
 @pytest.mark.usefixtures("_production")
 def test_a_name_that_leads_to_two_addresses_is_refused_for_the_worse_one(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 3306)) for address in ("41.186.1.1", "127.0.0.1")]
-    monkeypatch.setattr(connections.socket, "getaddrinfo", lambda *_, **__: answers)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers)
     with pytest.raises(HospitalMisconfigured):
-        connections.resolve("two.example", 3306)
+        addresses.resolve("two.example", 3306)
 
 
 @pytest.mark.usefixtures("_production")

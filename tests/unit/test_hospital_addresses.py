@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hospitals.connections import check_address, real_host, resolve
+from hospitals.addresses import check_address, real_host, resolve
 from hospitals.errors import HospitalMisconfigured, HospitalUnreachable
 
 METADATA = ["169.254.169.254", "fd00:ec2::254", "100.100.100.200"]
