@@ -12,5 +12,6 @@
     taken_out    rules of the engine, taken out one at a time: the machine must notice
     examples     histories that once ended wrong
 
+The same seed tells the same histories, in every process: ids, uuids, stamps, and which of two edits is refused, too.
 A history that fails is printed as a list of steps, shortest first, that can be pasted into `examples`.
 """

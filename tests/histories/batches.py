@@ -30,6 +30,13 @@ class AtOnce(Executor):
 
 
 @contextmanager
+def in_this_thread() -> Iterator[None]:
+    """A batch that failed is tried again in halves: many batches, however large they may be."""
+    with mock.patch.object(refresh, "ThreadPoolExecutor", AtOnce):
+        yield
+
+
+@contextmanager
 def in_small_batches(rows: int = ROWS) -> Iterator[None]:
-    with mock.patch.object(pipeline, "BATCH_ROWS", rows), mock.patch.object(refresh, "ThreadPoolExecutor", AtOnce):
+    with mock.patch.object(pipeline, "BATCH_ROWS", rows), in_this_thread():
         yield

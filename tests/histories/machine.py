@@ -5,10 +5,12 @@ rule as often as any other, so a rule's weight is in what it does: many cheap ed
 """
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, ClassVar
 
+from hypothesis import stateful
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition
 
 from tests.histories import patterns
 from tests.histories.faults import Fault
@@ -40,6 +42,24 @@ our_steps = st.one_of(
 some_steps = st.lists(our_steps, min_size=1, max_size=3)
 
 
+def rule(**drawn: Any) -> Any:
+    """A rule whose calls are written down, in words that can be pasted into `examples`."""
+    return lambda does: stateful.rule(**drawn)(_written_down(does))
+
+
+def initialize(**drawn: Any) -> Any:
+    return lambda does: stateful.initialize(**drawn)(_written_down(does))
+
+
+def _written_down(does: Callable[..., None]) -> Callable[..., None]:
+    @wraps(does)
+    def write_down(self: "Histories", **given: Any) -> None:
+        self.told.append(f"state.{does.__name__}({', '.join(f'{name}={value!r}' for name, value in given.items())})")
+        does(self, **given)
+
+    return write_down
+
+
 def at_once(edits: list[Edit]) -> list[tuple[str, tuple[Any, ...]]]:
     """Edits as one step of the stage: nobody of ours looks in between."""
     return [("edits", (0, edits))]
@@ -51,9 +71,12 @@ class Histories(RuleBasedStateMachine):
     place: ClassVar[Place]
     n_steps: ClassVar[int] = 0
     n_histories: ClassVar[int] = 0
+    #: the first history that went wrong
+    went_wrong: ClassVar[list[str]] = []
 
     def __init__(self) -> None:
         super().__init__()
+        self.told: list[str] = []
         self.is_over = False
         self.n_since_settled = self.n_since_looked = 0
         type(self).n_histories += 1
@@ -65,11 +88,15 @@ class Histories(RuleBasedStateMachine):
             step()
         except BaseException:
             self.is_over = True
+            self._remember()
             raise
         type(self).n_steps += n_steps
         self.n_since_settled += n_steps
         self.n_since_looked += n_steps
         self.stage.pass_time(MINUTE)
+
+    def _remember(self) -> None:
+        type(self).went_wrong = type(self).went_wrong or self.told
 
     def _see(self, step: Callable[[], Any], *, n_steps: int = 1) -> None:
         """A step that may change what is seen."""
@@ -84,6 +111,9 @@ class Histories(RuleBasedStateMachine):
         try:
             if not self.is_over:
                 self.stage.settle()
+        except BaseException:
+            self._remember()
+            raise
         finally:
             self.stage.close()
 
@@ -224,4 +254,4 @@ class Histories(RuleBasedStateMachine):
 
 
 def machine_at(place: Place) -> type[Histories]:
-    return type("Histories", (Histories,), {"place": place, "n_steps": 0, "n_histories": 0})
+    return type("Histories", (Histories,), {"place": place, "n_steps": 0, "n_histories": 0, "went_wrong": []})

@@ -8,7 +8,7 @@ import datetime as dt
 import random
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
@@ -25,7 +25,7 @@ from passport.access import scope
 from passport.models import Link, LinkDecision, Patient, Record, User
 from passport.models.links import LinkState
 from tests.histories import hospital as at_the_hospital
-from tests.histories.batches import in_small_batches
+from tests.histories.batches import in_small_batches, in_this_thread
 from tests.histories.derivation import Decision, Derivation, Holder, Key, OurSide, Row, Tables
 from tests.histories.faults import Fault, Killed, striking
 from tests.histories.hospital import Edit
@@ -62,10 +62,15 @@ CHANGED = {
 }
 #: The hospital's clock is this far from its database server's.
 CLOCKS = (dt.timedelta(), dt.timedelta(hours=-7), dt.timedelta(hours=20), dt.timedelta(days=-400))
+#: By the hospital's clock: what it has before a history begins.
+BUILT_AT = dt.datetime(2026, 1, 14, 8, 30)
 STEPS_OF_OUR_CLOCK = tuple(dt.timedelta(hours=hours) for hours in (1, -1, 30, -30, 24 * 40, -24 * 40))
 SECOND, MINUTE = dt.timedelta(seconds=1), dt.timedelta(minutes=1)
 #: Persons with a number of their own where many are.
 CROWD = 10
+#: Of a session at the hospital: who wants a row that another transaction has is refused it at once. No locks on gaps:
+#: those depend on when the server happened to clear away what was deleted.
+EQUAL_CONFLICTS = "SET SESSION innodb_lock_wait_timeout = 0, tx_isolation = 'READ-COMMITTED'"
 #: Whole runs within which everything must be equal once the sweep is due.
 RUNS_TO_SETTLE = 3
 
@@ -90,15 +95,18 @@ class Building:
     server: MariaDBServer
     pretend: PretendHospital
     tables: list[str]  # all that this version has
+    counting: list[str]  # those of the changed ones that number their rows by themselves
 
     def put_back(self, first_state: str) -> None:
         h = self.pretend
         h.execute("SET FOREIGN_KEY_CHECKS = 0")
         with h.atomic():
-            for table in CHANGED & set(self.tables):
+            for table in sorted(CHANGED & set(self.tables)):
                 h.execute(f"DELETE FROM `{table}`")
                 h.execute(f"INSERT INTO `{table}` SELECT * FROM `{self.pretend.database}_{first_state}`.`{table}`")
-        h.execute("SET SESSION innodb_lock_wait_timeout = 0")
+        for table in self.counting:
+            h.execute(f"ALTER TABLE `{table}` AUTO_INCREMENT = 1")  # that is one more than the largest
+        h.execute(EQUAL_CONFLICTS)
         h.random = random.Random("history")
         h._encounter_facts.clear()
 
@@ -126,11 +134,13 @@ def build(server: MariaDBServer, version: str) -> Building:
     With the real tables of that version where they are at hand.
     """
     name = f"history_{version.replace('.', '_')}"
-    pretend = PretendHospital(server, name, version, time_zone=ZONES[0]).create()
+    pretend = PretendHospital(server, name, version, time_zone=ZONES[0])
+    pretend.clock = lambda: BUILT_AT
+    pretend.create()
     tables = ddl.tables_of(version)
     if version in real.SCHEMAS and real.folder() is not None:
         pretend = _on_real_tables(pretend, version)
-    building = Building(server=server, pretend=pretend, tables=tables)
+    building = Building(server=server, pretend=pretend, tables=tables, counting=_counting(pretend))
     few, crowd = at_the_hospital.NUMBERS[:3], at_the_hospital.NUMBERS[3:CROWD]
     for first_state, numbers in (("few", few), ("crowd", crowd)):
         for number in numbers:
@@ -141,6 +151,13 @@ def build(server: MariaDBServer, version: str) -> Building:
         for table in tables:
             pretend.execute(f"CREATE TABLE `{pretend.database}_{first_state}`.`{table}` AS SELECT * FROM `{table}`")
     return building
+
+
+def _counting(pretend: PretendHospital) -> list[str]:
+    found = pretend.execute(
+        "SELECT table_name FROM information_schema.columns WHERE table_schema = DATABASE() AND extra = 'auto_increment'"
+    )
+    return sorted({name for (name,) in found} & CHANGED)
 
 
 def open_place(building: Building) -> Place:
@@ -164,6 +181,7 @@ def _on_real_tables(pretend: PretendHospital, version: str) -> PretendHospital:
         pretend.execute(f"INSERT INTO `{database}`.`{table}` ({shared}) SELECT {shared} FROM `{table}`")
     pretend.close()
     moved = PretendHospital(pretend.server, database, version, time_zone=pretend.time_zone)
+    moved.clock = pretend.clock
     moved.execute("SET FOREIGN_KEY_CHECKS = 0")
     return moved.open()
 
@@ -272,7 +290,9 @@ class Stage:
             if session not in self.late:
                 late = h.transaction()
                 self.late[session] = late, late.__enter__()
-                self.late[session][1].execute("SET SESSION innodb_lock_wait_timeout = 0, FOREIGN_KEY_CHECKS = 0")
+                self.late[session][1].execute(EQUAL_CONFLICTS)
+                self.late[session][1].execute("SET SESSION FOREIGN_KEY_CHECKS = 0")
+                self.late[session][1].execute("START TRANSACTION")  # once more: the isolation is that of the next one
             h = self.late[session][1]
         try:
             at_the_hospital.at_hospital(h, what, pick, other, n)
@@ -463,7 +483,7 @@ class Stage:
             pipeline.refresh_patient(hospital=self.hospital, patient=patient, now=self.now)
             return None
         is_scheduled = kind in ("tick", "due")
-        with in_small_batches() if self.is_in_batches else nullcontext():
+        with in_small_batches() if self.is_in_batches else in_this_thread():
             return pipeline.sync_hospital(
                 hospital=self.hospital,
                 trigger=SyncRun.Trigger.SCHEDULE if is_scheduled else SyncRun.Trigger.COMMAND,
