@@ -123,12 +123,22 @@ class Client:
 
 
 def cookies_of(user: Any) -> dict[str, str]:
-    """The headers of a browser in which this account has logged in."""
+    """The headers of a browser in which this account has logged in by way of our own door."""
     from django.conf import settings
     from django.test import Client as Browser
+    from django.utils import timezone
 
-    browser = Browser()
+    from passport import entries
+    from passport.models import Entry
+    from passport.views.session import ENTERED
+
+    browser, now = Browser(), timezone.now()
     browser.force_login(user)
+    session = browser.session
+    key = session.session_key or ""
+    entry = entries.begin(user=user, kind=Entry.Kind.PAGE, key=key, origin=entries.NOWHERE, now=now)
+    session.update({ENTERED: True, entries.ENTRY: str(entry.pk), entries.SEEN_AT: now.timestamp()})
+    session.save()
     return {"Cookie": f"{settings.SESSION_COOKIE_NAME}={browser.cookies[settings.SESSION_COOKIE_NAME].value}"}
 
 

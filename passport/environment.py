@@ -216,6 +216,8 @@ def relational(url: str, *, name: str, base: Path) -> dict[str, Any]:
         config["NAME"] = str(path if path.is_absolute() else base / path)
         Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
         config["OPTIONS"] = {**SQLITE_OPTIONS}
+        # To open a file anew for every page costs more than most of its queries.
+        config["CONN_MAX_AGE"] = 60
     elif scheme == "mysql":
         config["OPTIONS"] = {"charset": "utf8mb4", "isolation_level": "read committed", "connect_timeout": 5}
         config["CONN_MAX_AGE"] = 60

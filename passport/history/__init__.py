@@ -8,6 +8,7 @@ subquery, no queryset inside `__in`. Each function makes the same number of quer
     shapes    what comes out, and the filters that go in
     filters   a URL's query → filters
     shown     which records may be shown, and what one looks like
+    kept      what was made of them, for as long as they stand as they did
     records   the list, and one record        outlines, visits   the history by visit
     summary   the overview                    standing what holds now, as far as anyone says
     fresh     how far each hospital can be trusted

@@ -4,7 +4,8 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from passport.access.scope import Scope, visible
+from passport.access.scope import Scope, Visible
+from passport.history.kept import Reading
 from passport.history.results import Concepts, concepts_of_rows
 from passport.history.shapes import RecordView, Standing, Stated, Status
 from passport.history.shown import clock, views_of
@@ -42,13 +43,10 @@ class Medicines:
 
 def all_medicines(*, scope: Scope, now: dt.datetime) -> Medicines:
     """Every medicine of the current records, by the hospitals' own dates and their clocks now."""
-    seen = visible(scope)
-    records = seen.records.filter(status=Status.CURRENT, category=Category.MEDICATION).order_by("-order_at", "-key")
-    views = views_of(records, seen)
-    zones = {link.hospital.code: link.hospital.time_zone for link in seen.links}
-    concepts = concepts_of_rows(views)
+    reading = Reading(scope)
+    views, known = reading.keep("medicines", n_records=lambda found: len(found[0]), make=lambda: _read(reading.seen))
+    zones = {link.hospital.code: link.hospital.time_zone for link in reading.seen.links}
     of_drug: dict[str, list[Stated]] = {}
-    known = _names(views, concepts)
     for stated in _all_stated(views, zones=zones, now=now):
         of_drug.setdefault(known[stated.record.id], []).append(stated)
     found = [_medicine(same) for same in of_drug.values()]
@@ -57,6 +55,13 @@ def all_medicines(*, scope: Scope, now: dt.datetime) -> Medicines:
         unknown=[each for each in found if each.standing is Standing.UNKNOWN],
         past=[each for each in found if each.standing is Standing.PAST],
     )
+
+
+def _read(seen: Visible) -> tuple[list[RecordView], Mapping[str, str]]:
+    """The records, and to which drug each belongs: what does not depend on the clock."""
+    records = seen.records.filter(status=Status.CURRENT, category=Category.MEDICATION).order_by("-order_at", "-key")
+    views = views_of(records, seen)
+    return views, _names(views, concepts_of_rows(views))
 
 
 def _all_stated(views: Sequence[RecordView], *, zones: Mapping[str, str], now: dt.datetime) -> list[Stated]:

@@ -32,9 +32,8 @@ def last_here(*, scope: Scope, user: User, now: dt.datetime) -> dt.datetime | No
     return None
 
 
-def news(*, scope: Scope, since: dt.datetime) -> News:
+def news(*, seen: Visible, since: dt.datetime) -> News:
     """What came in, or changed at the hospital, after this moment. A change of names or categories counts too."""
-    seen = visible(scope)
     return _news(seen, seen.records.filter(status=Status.CURRENT, received_at__gt=since))
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from passport.access.scope import Visible
 from passport.history.cursors import cursor_at
+from passport.history.kept import Reading
 from passport.history.shapes import IN_ORDER, Filters, Status, Year
 from passport.history.twins import twins
 from passport.history.words import Searched, words_of
@@ -75,10 +76,18 @@ class Outlines:
     twins: Mapping[str, Sequence[str]]
 
 
-def read_rows(seen: Visible, filters: Filters) -> list[Row]:
+def read_rows(reading: Reading, filters: Filters) -> Sequence[Row]:
     """All records, wanted or not: what is not wanted may still name the visit, and is counted beside its filter."""
-    names = Row._fields if filters.q else Row._fields[:-2]
-    return [Row._make(row) if filters.q else Row(*row) for row in seen.records.values_list(*names)]
+    with_texts = bool(filters.q)
+    return reading.keep(
+        *("rows", with_texts), n_records=len, make=lambda: all_rows(reading.seen, with_texts=with_texts)
+    )
+
+
+def all_rows(seen: Visible, *, with_texts: bool = False) -> list[Row]:
+    if with_texts:
+        return [Row._make(row) for row in seen.records.values_list(*Row._fields)]
+    return [Row(*row) for row in seen.records.values_list(*Row._fields[:-2])]
 
 
 def with_words(rows: Sequence[Row], filters: Filters) -> set[str] | None:

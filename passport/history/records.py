@@ -1,13 +1,13 @@
 """The history as one list, and one record with its surroundings."""
 
-import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from passport.access.scope import Scope, visible, visible_links, with_codes
 from passport.history.cursors import RECORD_KEY, cursor_at, position_of
+from passport.history.kept import Reading
 from passport.history.shapes import LONGEST_PAGE, PAGE, Filters, RecordDetail, RecordsPage, RecordView, Status
 from passport.history.shown import filtered, views_of
 from passport.history.words import holds, words_of
@@ -67,11 +67,7 @@ def named_records(*, scope: Scope, rows: Collection[tuple[str, str]]) -> dict[tu
 
 def version(*, scope: Scope) -> str:
     """A token that changes when what may be shown changes, and says nothing else."""
-    seen = visible(scope)
-    current = seen.records.filter(status=Status.CURRENT)
-    figures = current.aggregate(n=Count("key"), latest=Max("received_at"))
-    text = f"{[str(link.pk) for link in seen.links]} {figures['n']} {figures['latest']}"
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return Reading(scope).stamp
 
 
 def match_rules(*, scope: Scope, hospital: str) -> list[str]:

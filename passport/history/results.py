@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
-from passport.access.scope import Scope, Visible, visible
+from passport.access.scope import Scope, Visible
+from passport.history.kept import Reading
 from passport.history.shapes import IN_ORDER, RecordView, Status
 from passport.history.shown import by_keys, views_of
 from passport.history.words import fold
@@ -68,7 +69,15 @@ def result_rows(*, scope: Scope) -> list[ResultRow]:
 
     Hospitals share a row only where the concept is the same by uuid or CIEL code and the unit is the same.
     """
-    seen = visible(scope)
+    reading = Reading(scope)
+    return reading.keep("results", n_records=_n_numbers, make=lambda: _result_rows(reading.seen))
+
+
+def _n_numbers(rows: Sequence["ResultRow"]) -> int:
+    return sum(2 + len(row.numbers) for row in rows)
+
+
+def _result_rows(seen: Visible) -> list[ResultRow]:
     concepts, of_subject = by_subject(seen)
     newest = [row.key for rows in of_subject.values() for row in rows[:2]]
     views = {view.id: view for view in views_of(by_keys(seen, newest), seen)}

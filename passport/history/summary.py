@@ -4,15 +4,13 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet
-
-from passport.access.scope import Scope, visible
+from passport.access.scope import Scope, Visible
 from passport.history.fresh import freshness_of, may_hold_more
+from passport.history.kept import Reading
 from passport.history.shapes import Overview, RecordView, Standing, Stated, Status
 from passport.history.shown import by_keys, clock, views_of
 from passport.history.standing import standing
 from passport.history.words import fold
-from passport.models import Record
 from passport.models.record import Category
 
 LATEST_RESULTS = 12
@@ -31,16 +29,19 @@ class _Row(NamedTuple):
     details: Mapping[str, Any]
 
 
-def overview(*, scope: Scope, now: dt.datetime) -> Overview:
-    """Only current records; what is past by the source's own dates and the clock is left out."""
-    seen = visible(scope)
-    current = seen.records.filter(status=Status.CURRENT)
-    of_stated = current.filter(category__in=[Category.ALLERGY, Category.CONDITION, Category.MEDICATION])
-    rows = [_Row._make(row) for row in of_stated.order_by("-order_at", "-key").values_list(*_Row._fields)]
+def overview(*, scope: Scope, now: dt.datetime, reading: Reading | None = None) -> Overview:
+    """Only current records; what is past by the source's own dates and the clock is left out.
+
+    `reading`: of this scope, where the page has made one already.
+    """
+    reading = reading or Reading(scope)
+    seen = reading.seen
+    rows = reading.keep("stated", n_records=len, make=lambda: _stated_rows(seen))
     clocks = {f"{link.hospital.number:04d}": clock(link.hospital.time_zone, now) for link in seen.links}
     conditions = standing(rows, category=Category.CONDITION, clocks=clocks)
     medications = standing(rows, category=Category.MEDICATION, clocks=clocks)
-    allergies, newest = _allergies(rows), _newest_of_each(current)
+    allergies = _allergies(rows)
+    newest = reading.keep("newest", n_records=len, make=lambda: _newest_of_each(seen))
     qualifiers = [row.key for row in rows if row.part_of in conditions or row.part_of in medications]
     # Of a long history few rows are shown: only these are read in full.
     keys = [*conditions, *medications, *qualifiers, *allergies, *newest]
@@ -57,6 +58,12 @@ def overview(*, scope: Scope, now: dt.datetime) -> Overview:
     )
 
 
+def _stated_rows(seen: Visible) -> list[_Row]:
+    current = seen.records.filter(status=Status.CURRENT)
+    found = current.filter(category__in=[Category.ALLERGY, Category.CONDITION, Category.MEDICATION])
+    return [_Row._make(row) for row in found.order_by("-order_at", "-key").values_list(*_Row._fields)]
+
+
 def _stated(
     standings: Mapping[str, Standing], qualifiers: Sequence[str], views: Mapping[str, RecordView]
 ) -> list[Stated]:
@@ -71,10 +78,10 @@ def _stated(
     ]
 
 
-def _newest_of_each(current: QuerySet[Record]) -> list[str]:
+def _newest_of_each(seen: Visible) -> list[str]:
     """Keys of the newest record of each vital sign and of each of the latest tests, newest first."""
     rows = (
-        current.filter(category__in=[Category.TEST, Category.VITAL], part_of__isnull=True)
+        seen.records.filter(status=Status.CURRENT, category__in=[Category.TEST, Category.VITAL], part_of__isnull=True)
         .order_by("-order_at", "-key")
         .values_list("key", "category", "concept")
     )

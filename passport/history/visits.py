@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from passport.access.scope import Scope, Visible, visible
 from passport.history.chips import facets_of
 from passport.history.cursors import cursor_at, place_in_visits
-from passport.history.outlines import Outline, Outlines, Row, outlines_of, read_rows, with_words, years_of
+from passport.history.kept import Reading
+from passport.history.outlines import Outline, Outlines, Row, all_rows, outlines_of, read_rows, with_words, years_of
 from passport.history.shapes import (
     LONGEST_PAGE,
     LONGEST_TEXT,
@@ -37,18 +38,33 @@ _CATEGORY_ORDER = [
 
 
 def visits_page(
-    *, scope: Scope, filters: Filters | None = None, cursor: str | None = None, limit: int = VISITS
+    *,
+    scope: Scope,
+    filters: Filters | None = None,
+    cursor: str | None = None,
+    limit: int = VISITS,
+    reading: Reading | None = None,
 ) -> VisitsPage:
     """The history by visit, newest first, undated last; with filters, the visits that hold a match. Raises BadCursor.
 
     Withdrawn visits and encounters lend their name to what is shown of them only when nothing current can. A row that
     a cloned database holds too is shown once, at the hospital that was connected first. A visit that is longer than
     a page goes on on the next one; what came into it between two pages may be missed there, what was there is not.
+    `reading`: of this scope, where the page has made one already.
     """
     filters = filters or Filters()
-    order_at, at_visit, at_entry = place_in_visits(cursor) if cursor else (None, "", "")
-    seen = visible(scope)
-    rows = read_rows(seen, filters)
+    place = place_in_visits(cursor) if cursor else (None, "", "")
+    reading = reading or Reading(scope)
+    return reading.keep(
+        *("visits", filters, place, limit),
+        n_records=lambda page: sum(visit.n_records for visit in page.results),
+        make=lambda: _visits_page(reading, filters, place=place, limit=limit),
+    )
+
+
+def _visits_page(reading: Reading, filters: Filters, *, place: tuple[int | None, str, str], limit: int) -> VisitsPage:
+    order_at, at_visit, at_entry = place
+    seen, rows = reading.seen, read_rows(reading, filters)
     found = with_words(rows, filters)
     outlines = outlines_of(rows, found=found, filters=filters, seen=seen)
     later = [
@@ -70,7 +86,7 @@ def visits_page(
 def all_visits(*, scope: Scope) -> Sequence[VisitView]:
     """Every visit with its current entries, newest first: for paper."""
     seen, filters = visible(scope), Filters()
-    outlines = outlines_of(read_rows(seen, filters), found=None, filters=filters, seen=seen)
+    outlines = outlines_of(all_rows(seen), found=None, filters=filters, seen=seen)
     parts = [_Part(visit=visit, blocks=_blocks(visit)) for visit in outlines.visits]
     return _shown(parts, _views(parts, seen), outlines=outlines, seen=seen)
 

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.templatetags.static import static
 from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
@@ -18,11 +19,13 @@ register = template.Library()
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """A symbol of icons.svg. Decoration only: the words stand beside it."""
-    return _icon(static("passport/icons.svg"), name)
+    return _icon(settings.STORAGES["staticfiles"]["BACKEND"], name)
 
 
 @lru_cache(maxsize=200)
-def _icon(file: str, name: str) -> SafeString:
+def _icon(_storage: str, name: str) -> SafeString:
+    """Kept for as long as the process lives: so are the names of static files."""
+    file = static("passport/icons.svg")
     return format_html(
         '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>', file, name
     )

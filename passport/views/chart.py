@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 from passport.access import Opened
 from passport.access.shapes import DOCTORS
 from passport.history import Freshness, FreshnessState, Overview, RecordView
+from passport.history.kept import Reading
 from passport.history.news import last_here, news
 from passport.history.shapes import News, Year
 from passport.models import User
@@ -59,7 +60,7 @@ def since_last_here(opened: Opened, account: User, *, now: dt.datetime) -> dt.da
     return None if opened.basis in DOCTORS else last_here(scope=opened.scope, user=account, now=now)
 
 
-def own_news(opened: Opened, account: User, *, pages: Pages, now: dt.datetime) -> NewsWords | None:
+def own_news(opened: Opened, account: User, *, reading: Reading, pages: Pages, now: dt.datetime) -> NewsWords | None:
     """New since one's own last visit here; None for doctors."""
     if opened.basis in DOCTORS:
         return None
@@ -67,7 +68,7 @@ def own_news(opened: Opened, account: User, *, pages: Pages, now: dt.datetime) -
     if since is None:
         sentence = _("This is your first visit here. From the next one on, what is new since then stands here.")
         return NewsWords(sentence=sentence, lines=[], more="")
-    found, when = news(scope=opened.scope, since=since), words.when(since, now=now)
+    found, when = news(seen=reading.seen, since=since), words.when(since, now=now)
     if not found.n_entries:
         sentence = _("Nothing new has come in since you were last here (%(when)s).") % {"when": when}
         return NewsWords(sentence=sentence, lines=[], more="")

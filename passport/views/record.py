@@ -19,6 +19,8 @@ from passport.access.shapes import DOCTORS, PROXIES
 from passport.corrections import asking
 from passport.forms import CATEGORY_NAMES, HistoryFilterForm
 from passport.history import Filters, Freshness, RecordView, VisitView
+from passport.history.fresh import freshness_of
+from passport.history.kept import Reading
 from passport.models import User
 from passport.models.record import Category
 from passport.views import chart, lines, permission_words, words
@@ -129,14 +131,15 @@ def _overview(request: HttpRequest, account: User, *, patient_id: UUID | None) -
     except access.NotAllowed:
         return refused(request, account, patient_id=patient_id)
     pages = Pages(patient_id=patient_id)
-    found = history.overview(scope=opened.scope, now=now)
+    reading = Reading(opened.scope)
+    found = history.overview(scope=opened.scope, now=now, reading=reading)
     held = found.may_hold_more
     context = frame(opened, pages, tab="overview", now=now) | freshness_words(found.freshness, held=held, now=now)
     context |= chart.summary_words(found, pages=pages, plain=plain_words(chart.records_of(found)))
     context |= {
-        "news": chart.own_news(opened, account, pages=pages, now=now),
+        "news": chart.own_news(opened, account, reading=reading, pages=pages, now=now),
         "unseen": _unseen(opened, now=now),
-        "version": history.version(scope=opened.scope),
+        "version": reading.stamp,
     }
     return render(request, "passport/overview.html", context)
 
@@ -155,19 +158,20 @@ def _history(request: HttpRequest, account: User, *, patient_id: UUID | None) ->
     except access.NotAllowed:
         return refused(request, account, patient_id=patient_id)
     pages = Pages(patient_id=patient_id)
-    fresh = history.freshness(scope=opened.scope, now=now)
+    reading = Reading(opened.scope)
+    fresh = freshness_of(reading.seen.links, now=now)
     hospitals = [(each.hospital, each.hospital_name) for each in fresh]
     form = HistoryFilterForm(request.GET, hospitals=hospitals)
     held = history.may_hold_more(scope=opened.scope)
     context = frame(opened, pages, tab="history", now=now) | freshness_words(fresh, held=held, now=now)
-    context |= {"form": form, "version": history.version(scope=opened.scope)}
+    context |= {"form": form, "version": reading.stamp}
     since = chart.since_last_here(opened, account, now=now)
-    context |= _visits(request, opened.scope, form, pages=pages, since=since)
+    context |= _visits(request, reading, form, pages=pages, since=since)
     return render(request, "passport/history.html", context, status=400 if context["problem"] else 200)
 
 
 def _visits(
-    request: HttpRequest, scope: Scope, form: HistoryFilterForm, *, pages: Pages, since: dt.datetime | None
+    request: HttpRequest, reading: Reading, form: HistoryFilterForm, *, pages: Pages, since: dt.datetime | None
 ) -> dict[str, Any]:
     """The visits of this page of the history, or the sentence that says why there are none."""
     nothing = {"cards": [], "older": "", "newest": "", "chips": [], "choices": [], "is_filtered": True, "problem": ""}
@@ -177,7 +181,7 @@ def _visits(
     query = {name: str(value) for name, value in request.GET.items() if name in form.fields and value}
     cursor = request.GET.get("cursor") or None
     try:
-        page = history.visits_page(scope=scope, filters=filters, cursor=cursor)
+        page = history.visits_page(scope=reading.seen.scope, reading=reading, filters=filters, cursor=cursor)
     except history.BadCursor:
         return nothing | {"problem": _("The address of this page is damaged. Begin again with the newest entries.")}
     return {

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from passport import audit, history
 from passport.access import Basis
-from passport.access.scope import scope_for
-from passport.history import Filters
+from passport.access.scope import scope_for, visible
+from passport.history import Filters, kept
 from passport.history.news import last_here, news, since_visit
 from passport.models import Hide, Link, Patient, User
 from passport.models.links import LinkState
@@ -275,8 +275,8 @@ def test_what_a_carer_may_not_see_is_not_counted_as_new(chart: Chart) -> None:
     chart.save()
     Hide.objects.create(patient=chart.patient, kind="category", category="other", created_at=NOW)
     since = NOW - HOUR
-    assert news(scope=own_scope(chart.patient), since=since).n_entries == 2
-    found = news(scope=scope_for(patient=chart.patient, basis=Basis.CARER), since=since)
+    assert news(seen=visible(own_scope(chart.patient)), since=since).n_entries == 2
+    found = news(seen=visible(scope_for(patient=chart.patient, basis=Basis.CARER)), since=since)
     assert (found.n_entries, [each.concept for each in found.newest]) == (1, ["a"])
 
 
@@ -330,6 +330,7 @@ def test_twelve_thousand_records_make_no_more_queries_and_no_larger_page(
         found = []
         for address in ("/", reverse("own_history")):
             cache.clear()
+            kept.forget()
             with django_assert_max_num_queries(60) as queries:
                 answer = logged_in(patient.user).get(address)
             found.append((len(queries), len(answer.content)))

@@ -110,10 +110,10 @@ def test_the_links_keep_the_other_filters_and_undo_their_own(alice: Patient) -> 
 
 def test_the_counts_take_as_many_queries_for_a_long_history(alice: Patient, django_assert_num_queries: Any) -> None:
     scope = own_scope(alice)
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         history.visits_page(scope=scope, filters=Filters(q="note"))
     chart = Chart(patient=alice, hospital=make_hospital(name="Third", now=timezone.now()), now=NOW)
     fill_with_many(chart, n_records=300)
     chart.save()
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         history.visits_page(scope=scope, filters=Filters(q="note"))

@@ -539,8 +539,8 @@ def test_the_version_changes_with_what_is_shown(chart: Chart) -> None:
     [
         (lambda s: history.records_page(scope=s), 2),
         (lambda s: history.records_page(scope=s, filters=Filters(q="x")), 3),
-        (lambda s: history.visits_page(scope=s), 3),
-        (lambda s: history.overview(scope=s, now=NOW), 7),
+        (lambda s: history.visits_page(scope=s), 4),
+        (lambda s: history.overview(scope=s, now=NOW), 8),
         (lambda s: history.freshness(scope=s, now=NOW), 3),
     ],
 )
