@@ -15,6 +15,7 @@ import pytest
 
 from tests.openmrs import ddl, real
 from tests.openmrs import server as server_module
+from tests.openmrs.demo import hospital_by_day
 from tests.openmrs.doctor import DemoDoctor
 from tests.openmrs.hospital import NotInThisVersion, PretendHospital
 from tests.openmrs.people import MODERN, OLD, fill, make_people, people_at
@@ -508,6 +509,14 @@ def test_the_demo_doctor_adds_corrects_and_voids(mariadb: MariaDBServer, version
     assert done == {"added", "corrected", "voided", "un-voided"}
     assert hospital.count("obs", previous_version=None) < hospital.count("obs")
     hospital.close()
+
+
+def test_the_demos_doctor_never_draws_the_uuid_of_a_row_that_is_there(mariadb: MariaDBServer) -> None:
+    """One that does ends the demo after a quarter of an hour."""
+    by_day = hospital_by_day(mariadb)
+    filled = PretendHospital(mariadb, by_day.database, by_day.version)
+
+    assert by_day.new_uuid() != filled.new_uuid()
 
 
 @pytest.mark.real

@@ -545,10 +545,15 @@ def start_doctor(stack: contextlib.ExitStack, server: MariaDBServer, *, person_i
     return doctor
 
 
+def hospital_by_day(server: MariaDBServer) -> PretendHospital:
+    """The modern one, to be opened: uuids drawn as when it was filled would be those of rows that are there."""
+    code, name, version = HOSPITALS[MODERN]
+    return PretendHospital(server, f"openmrs_{code}", version, name=name, seed=f"{code} by day", time_zone=TIME_ZONE)
+
+
 def work_as_doctor(server: MariaDBServer, person_ids: Sequence[int], is_over: threading.Event) -> None:
     """Add, correct or void something every few seconds. Ends when told to, or when the hospital's server is gone."""
-    code, name, version = HOSPITALS[MODERN]
-    hospital = PretendHospital(server, f"openmrs_{code}", version, name=name, time_zone=TIME_ZONE).open()
+    hospital = hospital_by_day(server).open()
     doctor = DemoDoctor(hospital, person_ids)
     with contextlib.suppress(MySQLdb.Error):  # the watch sees that the server or this thread has ended
         while not is_over.wait(DOCTOR_PAUSE):
