@@ -65,7 +65,7 @@ def render(
     _render("visit", batch.visits, visit_renderer(context), people)
     _render("encounter_diagnosis", batch.diagnoses, diagnosis_renderer(context), people)
     _render("conditions", batch.conditions, condition_renderer(context), people)
-    _render("orders", batch.orders, order_renderer(context), people)
+    _render("orders", batch.orders, order_renderer(context, batch.orders), people)
     _render("allergy", batch.allergies, allergy_renderer(context, batch.reactions), people)
     return list(people.values())
 

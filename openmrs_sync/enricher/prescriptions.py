@@ -5,7 +5,7 @@ with the clock while no row changes, so it is not said here: the details hold wh
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from openmrs_sync.enricher.context import Context
 from openmrs_sync.enricher.values import clean, details_json, number_text
@@ -14,9 +14,13 @@ from openmrs_sync.rows import OrderRow, RecordRow
 #: Bahmni's variable doses, in dosing_instructions
 _TIMES_OF_DAY = ("morningDose", "afternoonDose", "eveningDose")
 
+#: What an order does to the one before it
+STOPPING = frozenset({"DISCONTINUE", "REVISE"})
 
-def order_renderer(context: Context) -> Callable[[OrderRow], RecordRow | str]:
-    """Return the function for orders. Provider: who ordered, else who saw the patient."""
+
+def order_renderer(context: Context, orders: Iterable[OrderRow]) -> Callable[[OrderRow], RecordRow | str]:
+    """Return the function for `orders`, all of the batch. Provider: who ordered, else who saw the patient."""
+    followers = _followers(orders)
 
     def render(row: OrderRow) -> RecordRow | str:
         event = context.event(row.encounter_id)
@@ -38,6 +42,7 @@ def order_renderer(context: Context) -> Callable[[OrderRow], RecordRow | str]:
         at = context.moments[row.scheduled_date if is_scheduled else row.date_activated]
         instructions = _read_instructions(row.dosing_instructions)
         dosing, course = _dosing(context, row, instructions), _course(context, row, instructions)
+        stop = _stop(context, row, followers.get((row.patient_id, row.order_id)))
         return RecordRow(
             table="orders",
             source_id=row.order_id,
@@ -65,10 +70,27 @@ def order_renderer(context: Context) -> Callable[[OrderRow], RecordRow | str]:
             provider_uuid=provider_uuid,
             location=event.location,
             entered_at_local=context.local(row.date_created),
-            details=details_json({**dosing, **course, "started": at[0]}),
+            details=details_json({**dosing, **course, **stop, "started": at[0]}),
         )
 
     return render
+
+
+def _followers(orders: Iterable[OrderRow]) -> dict[tuple[int, int], OrderRow]:
+    """Return person and order → the order that stopped it: OpenMRS writes another row for that, of who stopped it."""
+    return {
+        (row.patient_id, row.previous_order_id): row
+        for row in orders
+        if row.previous_order_id is not None and row.order_action in STOPPING and not row.voided
+    }
+
+
+def _stop(context: Context, row: OrderRow, follower: OrderRow | None) -> dict[str, object]:
+    """Return who stopped it and how (DISCONTINUE, REVISE), as far as the source says."""
+    if row.date_stopped is None or follower is None:
+        return {}
+    by = context.dictionaries.provider(follower.orderer).name if follower.orderer is not None else ""
+    return {"stopped_by": by, "stopped_action": follower.order_action}
 
 
 def _drug_name(context: Context, row: OrderRow) -> str:

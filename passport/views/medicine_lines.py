@@ -135,7 +135,19 @@ def _standing(stated: Stated) -> str:
         return _("Until %(day)s.") % {"day": short_day(ends)} if ends else _("The hospital calls it current.")
     # What came first ended it: a stop after the planned end stops nothing.
     if stopped and (not expires or str(stopped) < str(expires)):
-        return _("Stopped on %(day)s. Who stopped it is not recorded.") % {"day": short_day(str(stopped))}
+        return _stopped(str(details.get("stopped_by", "")), details.get("stopped_action"), day=short_day(str(stopped)))
     if expires:
         return _("Ended on %(day)s, as planned.") % {"day": short_day(str(expires))}
     return _("The hospital calls it ended.")
+
+
+def _stopped(by: str, action: object, *, day: str) -> str:
+    """`action`: of the order that stopped it, as OpenMRS calls it; one that revises is the next prescription."""
+    told = {"day": day, "who": by[:100]}
+    if action == "REVISE":
+        if by:
+            return _("Changed on %(day)s by %(who)s: a newer prescription took its place.") % told
+        return _("Changed on %(day)s: a newer prescription took its place.") % told
+    if by:
+        return _("Stopped on %(day)s by %(who)s.") % told
+    return _("Stopped on %(day)s. Who stopped it is not recorded.") % told

@@ -138,6 +138,21 @@ def test_dose_route_and_times_stand_in_words_with_who_and_where(alice: Patient) 
         assert words in page
 
 
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        ({"stopped_by": "Dr Aline"}, "Stopped on 5 Oct 2026 by Dr Aline."),
+        ({"stopped_by": "Dr Aline", "stopped_action": "REVISE"}, "Changed on 5 Oct 2026 by Dr Aline: a newer"),
+        ({"stopped_action": "REVISE"}, "Changed on 5 Oct 2026: a newer prescription took its place."),
+    ],
+)
+def test_who_stopped_a_medicine_is_said_where_it_is_known(alice: Patient, told: dict[str, str], sentence: str) -> None:
+    chart = chart_at(alice, "Kigali")
+    prescribe(chart, "Aspirin", stopped="2026-10-05 00:00:00", **told)
+    chart.save()
+    assert sentence in page_of(alice)
+
+
 def test_a_patient_without_medicines_reads_why(alice: Patient) -> None:
     assert "No hospital has been found yet" in page_of(alice)
     chart_at(alice, "Kigali").save()

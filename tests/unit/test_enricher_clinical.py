@@ -241,6 +241,26 @@ def test_a_prescription_reads_as_a_doctor_writes_it() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("action", ["DISCONTINUE", "REVISE"])
+def test_a_stopped_prescription_tells_who_stopped_it(action: str) -> None:
+    stop = order(41, order_action=action, previous_order_id=40, orderer=2)
+
+    details = json.loads(by_id(render_rows(order(date_stopped=LATER, orderer=1), stop))[40].details)
+
+    assert (details["stopped_by"], details["stopped_action"]) == ("Nurse Keza", action)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "stop"),
+    [({}, {}), ({"date_stopped": LATER}, {"voided": 1}), ({"date_stopped": LATER}, {"order_action": "RENEW"})],
+    ids=["taken back in place", "voided", "renewed"],
+)
+def test_a_stop_that_does_not_hold_is_nobodys(earlier: dict[str, object], stop: dict[str, object]) -> None:
+    follower = order(41, **{"order_action": "DISCONTINUE", "previous_order_id": 40, "orderer": 2, **stop})
+
+    assert "stopped_by" not in json.loads(by_id(render_rows(order(**earlier), follower))[40].details)
+
+
 def test_units_and_frequency_of_openmrs_1_9_are_texts() -> None:
     record = one_record(order(dose=2.5, dose_units_text="ml", frequency_text="3x/day", order_action=None))
 
