@@ -38,6 +38,7 @@ else:
 
 @admin.register(Hospital)
 class HospitalAdmin(_HospitalAdmin):
+    when_empty = "No hospital yet. Add the first one: a test of the connection comes next, and nothing is read before."
     form = HospitalForm
     change_form_template = "admin/hospitals/hospital/change_form.html"
     list_display = ["name", "code", "shown_state", "address", "last_test"]

@@ -47,6 +47,7 @@ class LocationAdmin(ReadOnly, _LocationAdmin):
 
 @admin.register(ConnectionTest)
 class ConnectionTestAdmin(ReadOnly, _ConnectionTestAdmin):
+    when_empty = "No connection was tested yet. A hospital's page has the button."
     change_form_template = "admin/hospitals/connectiontest/change_form.html"
     list_display = ["shown_at", "hospital", "outcome"]
     list_filter = ["hospital", "is_ok"]

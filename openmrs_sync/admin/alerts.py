@@ -19,6 +19,7 @@ else:
 
 @admin.register(Alert)
 class AlertAdmin(ReadOnly, _AlertAdmin):
+    when_empty = "No alert was ever sent: nothing has gone wrong long enough."
     list_display = ("what", "began", "ended", "to_do", "told")
     list_display_links = None
     list_filter = ("kind", "hospital")

@@ -31,6 +31,7 @@ BEFORE_LIVE = frozenset({HospitalState.DRAFT, HospitalState.TESTED})
 
 @admin.register(Inspection)
 class InspectionAdmin(ReadOnly, _InspectionAdmin):
+    when_empty = "Nothing was tried yet. A hospital's page leads to its dry run."
     list_display = ["shown_asked_at", "hospital", "kind", "shown_status", "shown_persons", "shown_cost"]
     list_filter = ["hospital", "kind", "status"]
     list_select_related = ["hospital"]

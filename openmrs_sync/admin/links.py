@@ -91,6 +91,7 @@ class ReasonFilter(admin.SimpleListFilter):
 
 @admin.register(Link)
 class LinkAdmin(ReadOnly, _LinkAdmin):
+    when_empty = "Nobody is matched yet: hospitals are looked through when they are live and somebody holds a passport."
     change_form_template = "admin/openmrs_sync/link.html"
     list_display = ["shown_state", "hospital", "patient_facts", "why", "since", "read_at", "figures"]
     list_filter = ["state", "hospital", ReasonFilter]

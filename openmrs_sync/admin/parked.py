@@ -46,6 +46,7 @@ class WhyFilter(admin.SimpleListFilter):
 
 @admin.register(ParkedRow)
 class ParkedRowAdmin(ReadOnly, _ParkedRowAdmin):
+    when_empty = "No row is parked."
     change_list_template = "admin/openmrs_sync/parked_rows.html"
     change_form_template = "admin/openmrs_sync/parked_row.html"
     list_display = ["row", "hospital", "why", "since", "tried", "shown_next_try_at"]

@@ -38,6 +38,7 @@ class ConceptRuleForm(_RuleForm):
 
 @admin.register(ConceptRule)
 class ConceptRuleAdmin(_ConceptRuleAdmin):
+    when_empty = "No rule yet: hospitals' own classes decide. The workbench lists what they leave open."
     form = ConceptRuleForm
     list_display = ["concept_uuid", "where", "category", "is_hidden", "note"]
     list_filter = ["hospital", "category", "is_hidden"]

@@ -49,6 +49,7 @@ def _count(name: str, word: str) -> Callable[[SyncRun], str]:
 
 @admin.register(SyncRun)
 class SyncRunAdmin(ReadOnly, _SyncRunAdmin):
+    when_empty = "Nothing was read yet. The first run begins when a hospital goes live."
     list_display = [
         "shown_started_at",
         "hospital",

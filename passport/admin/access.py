@@ -40,6 +40,7 @@ class GrantForm(forms.ModelForm):  # type: ignore[type-arg]
 class GrantAdmin(AuditedAdmin):
     """On a patient's signed wish, for those who have no login. Patients make their own on their pages."""
 
+    when_empty = "Nobody has let anybody in."
     form = GrantForm
     raw_id_fields = ("patient", "doctor")
     list_display = ("patient_short_id", "to", "hospital", "since", "until", "ended")

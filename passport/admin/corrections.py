@@ -60,6 +60,7 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(CorrectionRequest)
 class CorrectionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    when_empty = "Nobody has asked for a correction."
     form = AnswerForm
     list_display = ("asked", "hospital", "row", "reason", "said", "state", "changed", "patient_short_id")
     list_display_links = ("asked",)

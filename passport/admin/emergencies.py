@@ -43,6 +43,7 @@ class ReviewedFilter(admin.SimpleListFilter):
 
 @admin.register(EmergencyAccess)
 class EmergencyAdmin(ShownLookups):
+    when_empty = "No record was opened in an emergency."
     form = ReviewForm
     list_display = ("begun", "doctor", "hospital", "patient_short_id", "reason", "outcome", "reviewed_by", "reviewed")
     list_display_links = ("begun",)

@@ -96,6 +96,7 @@ class IdentifierInline(admin.TabularInline):  # type: ignore[type-arg]
 
 @admin.register(Patient)
 class PatientAdmin(StandingPages, AuditedAdmin):
+    when_empty = "Nobody holds a passport yet. Add somebody, or register many with ./run manage register_patients."
     form = PatientForm
     fields = (
         *("national_id", "given_name", "family_name", "birth_date", "sex", "email", "phone", "consent"),
