@@ -21,9 +21,7 @@ def _take_over(text: str, actor: User, now: datetime) -> TakenOver:
 class GlossaryAdmin(ExchangedAdmin):
     """What admins changed. What comes with the passport is in the export, and stands where nothing was changed."""
 
-    when_empty = (
-        "Nothing was changed here: the plain words that come with the passport hold. “Export all” lists them."
-    )
+    when_empty = "Nothing was changed here: the plain words that come with the passport hold. “Export all” lists them."
     fields = ("concept_uuid", "name", "language", "words", "more", "is_reviewed")
     list_display = ("words", "language", "name", "is_reviewed", "changed_at")
     list_filter = ("language", "is_reviewed")

@@ -16,9 +16,7 @@ def _take_over(text: str, actor: User, now: datetime) -> TakenOver:
 
 @admin.register(SensitiveConcept)
 class SensitiveConceptAdmin(ExchangedAdmin):
-    when_empty = (
-        "Nothing was changed here: the concepts that come with the passport hold. “Export all” lists them."
-    )
+    when_empty = "Nothing was changed here: the concepts that come with the passport hold. “Export all” lists them."
     list_display = ("name", "sensitive_set", "concept_uuid", "source", "code")
     list_filter = ("sensitive_set", "source")
     search_fields = ("name", "=concept_uuid", "=code")

@@ -22,7 +22,7 @@ def grace(client: Client) -> Client:
     return client
 
 
-@pytest.mark.parametrize(("app", "model"), LISTS)
+@pytest.mark.parametrize("app, model", LISTS)
 def test_a_list_with_nothing_in_it_is_a_sentence(app: str, model: str, grace: Client) -> None:
     told = grace.get(reverse(f"admin:{app}_{model}_changelist")).content.decode()
 

@@ -139,7 +139,7 @@ def test_dose_route_and_times_stand_in_words_with_who_and_where(alice: Patient) 
 
 
 @pytest.mark.parametrize(
-    ("told", "sentence"),
+    "told, sentence",
     [
         ({"stopped_by": "Dr Aline"}, "Stopped on 5 Oct 2026 by Dr Aline."),
         ({"stopped_by": "Dr Aline", "stopped_action": "REVISE"}, "Changed on 5 Oct 2026 by Dr Aline: a newer"),

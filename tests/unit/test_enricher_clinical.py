@@ -251,7 +251,7 @@ def test_a_stopped_prescription_tells_who_stopped_it(action: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("earlier", "stop"),
+    "earlier, stop",
     [({}, {}), ({"date_stopped": LATER}, {"voided": 1}), ({"date_stopped": LATER}, {"order_action": "RENEW"})],
     ids=["taken back in place", "voided", "renewed"],
 )
