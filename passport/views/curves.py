@@ -18,6 +18,7 @@ from passport.views import words
 from passport.views.lines import Line, Pages, bare_range, line, said
 from passport.views.plain import PlainWords
 from passport.views.result_lines import ChipLink
+from passport.views.units import as_people_write
 
 #: Up to so many days the axis names days, above it months.
 DAYS_WITH_DAY = 400
@@ -132,7 +133,7 @@ def _chart_view(chart: TrendChart, *, index: int, trend: Trend, hospitals: Seque
         for code in here
         if any(record.hospital == code for record in curve.records)
     ]
-    unit = chart.unit or _("no unit given")
+    unit = as_people_write(chart.unit) or _("no unit given")
     return ChartView(
         title=_("In %(unit)s") % {"unit": unit} if len(trend.charts) > 1 else "",
         drawing=charts.chart(
@@ -159,7 +160,11 @@ def _moment(record: RecordView) -> float:
 
 def _point(record: RecordView) -> charts.Point:
     flag = record.flag or ""
-    parts = [short_day(record.date), f"{record.value} {record.unit}".strip(), str(words.FLAGS.get(flag, flag))]
+    parts = [
+        short_day(record.date),
+        f"{record.value} {as_people_write(record.unit)}".strip(),
+        str(words.FLAGS.get(flag, flag)),
+    ]
     return charts.Point(
         at=_moment(record),
         value=record.value_number or 0.0,
@@ -200,7 +205,7 @@ def _told(chart: TrendChart, records: Sequence[RecordView]) -> str:
                 "newest": figure(numbers[-1]),
                 "low": figure(min(numbers)),
                 "high": figure(max(numbers)),
-                "unit": chart.unit,
+                "unit": as_people_write(chart.unit),
             }
         )
     n_out = sum(record.flag not in IN_ORDER for record in records)
@@ -245,7 +250,7 @@ def _range_words(chart: TrendChart, names: Mapping[str, str]) -> list[str]:
         for code, record in {record.hospital: record for record in curve.records}.items():
             if usual := bare_range(record):
                 label = _label(curve) if len(chart.curves) > 1 else ""
-                told.setdefault((label, f"{usual} {record.unit}".strip()), []).append(names[code])
+                told.setdefault((label, f"{usual} {as_people_write(record.unit)}".strip()), []).append(names[code])
     if not told:
         return [_("The hospitals give no usual range, so nothing is called high or low.")]
     return [_in_words(label, usual, hospitals) for (label, usual), hospitals in told.items()]

@@ -18,6 +18,7 @@ from passport.models.record import Category
 from passport.templatetags.pages import clock, figure, short_day
 from passport.views import words
 from passport.views.plain import NO_WORDS, PlainWords, heading
+from passport.views.units import as_people_write
 
 #: A name or value longer than this gets a line of its own.
 LONGEST_NAME_BESIDE, LONGEST_VALUE_BESIDE = 60, 40
@@ -148,7 +149,7 @@ def line(
         url=pages.record(record.id),
         name=_shortened(plain_name) or _("Entry without a name"),
         value=f"{value[:LONGEST_TEXT]}…" if is_cut else plain_value,
-        unit=record.unit,
+        unit=as_people_write(record.unit),
         is_long=_is_long(record, plain_name, plain_value),
         is_cut=is_cut,
         flag=_flag_class(record.flag),
@@ -216,7 +217,7 @@ def _part(qualifier: RecordView, plain: PlainWords) -> tuple[str, str]:
 
 
 def joined(record: RecordView) -> str:
-    return f"{record.value} {record.unit}".strip()
+    return f"{record.value} {as_people_write(record.unit)}".strip()
 
 
 def usual_range(record: RecordView) -> str:
