@@ -144,7 +144,7 @@ class Shared:
 
 
 class Groups(dict[int, Group]):
-    """obs_group_id → Group. A group that does not exist is its own root and voids nothing."""
+    """obs_group_id → Group, by the outermost that exists. One that does not is its own root and voids nothing."""
 
     def __init__(self, batch: SourceBatch, dictionaries: Dictionaries) -> None:
         super().__init__()
@@ -157,13 +157,12 @@ class Groups(dict[int, Group]):
         above: int | None = group_id
         while above is not None and above not in seen:  # groups in a circle must not hang us
             seen.add(above)
-            root_id = above
             if own := self._own.get(above):
-                is_dead, above = is_dead or bool(own.voided), own.obs_group_id
+                root_id, is_dead, above = above, is_dead or bool(own.voided), own.obs_group_id
             elif other := self._others.get(above):
-                is_dead, above = is_dead or bool(other.voided), other.parent_id
+                root_id, is_dead, above = above, is_dead or bool(other.voided), other.parent_id
             else:
-                above = None
+                break
         root = self._own.get(root_id)
         name = self._dictionaries.concept(root.concept_id).name if root else None
         person_id = root.person_id if root else None

@@ -103,3 +103,11 @@ def a_link_went_to_another_patient_without_what_was_withdrawn_before(state: Hist
     state.settle()
     state.edit(session=0, what="correct_identifier", pick=0, other=0, n=0)
     state.settle()
+
+
+@example
+def a_group_in_a_group_that_was_deleted_lost_its_name(state: Histories) -> None:
+    state.edit(session=0, what="add_group", pick=0, other=0, n=1)
+    state.edit(session=0, what="add_group", pick=0, other=0, n=0)
+    state.edit(session=0, what="purge_only_the_group", pick=2, other=0, n=0)
+    state.settle()

@@ -340,7 +340,9 @@ def add_group(h: PretendHospital, pick: int, other: int, n: int) -> None:
     """A panel, in another group when n says so; the parent after its members in every other case."""
     who = person(h, pick)
     encounter = encounter_or_none(h, who, other)
-    above = h.execute("SELECT obs_group_id FROM obs WHERE person_id = %s AND obs_group_id IS NOT NULL", (who,))
+    above = h.execute(
+        "SELECT obs_group_id FROM obs WHERE person_id = %s AND obs_group_id IS NOT NULL ORDER BY obs_id", (who,)
+    )
     outer = above[0][0] if above and n % 3 == 0 else None
     group = h.add_obs(who, "full blood count", encounter=encounter, group=outer)
     for member in ("haemoglobin", "white cells")[: 1 + n % 2]:

@@ -109,6 +109,21 @@ def test_what_is_said_of_a_row_does_not_depend_on_who_else_is_read_with_it(kigal
     assert shown["encounter", at_bob].location == ""
 
 
+def test_a_group_whose_own_group_was_deleted_keeps_its_name(kigali: Site) -> None:
+    """`purge` of the outer group alone, as plain SQL does: the inner one is the outermost that there is."""
+    alice = kigali.add_holder(ALICE)
+    outer = kigali.pretend.add_obs(alice, "full blood count")
+    inner = kigali.pretend.add_obs(alice, "full blood count", group=outer)
+    obs = kigali.pretend.add_obs(alice, "haemoglobin", 12.0, group=inner)
+    kigali.sync()
+    assert world.shown(kigali.hospital)["obs", obs].group_id == outer
+    kigali.pretend.execute("SET FOREIGN_KEY_CHECKS = 0")
+    kigali.pretend.delete("obs", outer)
+    kigali.sync()
+    shown = world.shown(kigali.hospital)["obs", obs]
+    assert (shown.group_id, shown.details) == (inner, {"group": "Full blood count"})
+
+
 def test_what_was_withdrawn_is_seen_by_whose_it_was_and_by_nobody_after_them(kigali: Site) -> None:
     """T87, T92: the person's number leads to Alice, to Bob, and to Alice again, who is shown what she was shown."""
     alice, bob = world.register(ALICE), world.register(BOB)
