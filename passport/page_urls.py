@@ -34,6 +34,11 @@ def _both(route: str, view: Callable[..., HttpResponseBase], name: str) -> list[
     return [path(f"{route}/", view, name=name), path(route, view)]
 
 
+def _of_a_record(route: str, view: Callable[..., HttpResponseBase], name: str) -> list[URLPattern]:
+    """One's own, and the same page of a patient whom one may see: the view is given `patient_id` for the second."""
+    return [*_both(route, view, f"own_{name}"), *_both(f"patients/<uuid:patient_id>/{route}", view, f"patient_{name}")]
+
+
 class FileKind:
     regex = "csv|json"
 
@@ -88,17 +93,17 @@ urlpatterns = [
     *_both("account/address/<str:secret>", account.prove_address, "account_address"),
     *_both("account/consent", account.consent, "account_consent"),
     *_both("language", language.choose_language, "choose_language"),
-    *_both("history", record.own_history, "own_history"),
-    *_both("records/<str:key>", record.own_record, "own_record"),
-    *_both("records/<str:key>/correction", corrections.own_correction, "own_correction"),
-    *_both("corrections", corrections.own_corrections, "own_corrections"),
-    *_both("corrections/<uuid:request_id>/withdraw", corrections.own_withdraw_correction, "own_withdraw_correction"),
-    *_both("results", results.own_results, "own_results"),
-    *_both("results/<str:key>", results.own_trend, "own_trend"),
-    *_both("medicines", medicines.own_medicines, "own_medicines"),
+    *_of_a_record("history", record.history_page, "history"),
+    *_of_a_record("records/<str:key>", record.record_page, "record"),
+    *_of_a_record("records/<str:key>/correction", corrections.ask, "correction"),
+    *_of_a_record("corrections", corrections.corrections, "corrections"),
+    *_of_a_record("corrections/<uuid:request_id>/withdraw", corrections.withdraw, "withdraw_correction"),
+    *_of_a_record("results", results.results, "results"),
+    *_of_a_record("results/<str:key>", results.trend, "trend"),
+    *_of_a_record("medicines", medicines.medicines, "medicines"),
+    *_of_a_record("changed", record.version, "version"),
     *_both("who-looked", looks.who_looked, "who_looked"),
     path("who-looked.<file_kind:kind>", looks.who_looked_file, name="who_looked_file"),
-    *_both("changed", record.own_version, "own_version"),
     *_both("permissions", permissions.permissions, "permissions"),
     *_both("permissions/let-in", permissions.let_in, "let_in"),
     *_both("permissions/let-in/<uuid:grant_id>/end", permissions.end_grant, "end_grant"),
@@ -124,23 +129,7 @@ urlpatterns = [
     *_both("emergency/<uuid:emergency_id>", emergency.emergency_opened, "emergency_opened"),
     *_both("emergency/<uuid:emergency_id>/record", emergency.emergency_record, "emergency_record"),
     *_both("patients", patients.find_patient, "find_patient"),
-    *_both("patients/<uuid:patient_id>", record.patient_overview, "patient_overview"),
-    *_both("patients/<uuid:patient_id>/history", record.patient_history, "patient_history"),
-    *_both("patients/<uuid:patient_id>/records/<str:key>", record.patient_record, "patient_record"),
-    *_both(
-        "patients/<uuid:patient_id>/records/<str:key>/correction",
-        corrections.patient_correction,
-        "patient_correction",
-    ),
-    *_both("patients/<uuid:patient_id>/corrections", corrections.patient_corrections, "patient_corrections"),
-    *_both(
-        "patients/<uuid:patient_id>/corrections/<uuid:request_id>/withdraw",
-        corrections.patient_withdraw_correction,
-        "patient_withdraw_correction",
-    ),
-    *_both("patients/<uuid:patient_id>/results", results.patient_results, "patient_results"),
-    *_both("patients/<uuid:patient_id>/results/<str:key>", results.patient_trend, "patient_trend"),
-    *_both("patients/<uuid:patient_id>/medicines", medicines.patient_medicines, "patient_medicines"),
+    *_both("patients/<uuid:patient_id>", record.overview, "patient_overview"),
     *_both("patients/<uuid:patient_id>/consultation", consultation.consultation, "patient_consultation"),
     *_both("patients/<uuid:patient_id>/consultation/ask", consultation.ask_hospitals, "patient_ask_hospitals"),
     *_both(
@@ -150,5 +139,4 @@ urlpatterns = [
     ),
     *_both("patients/<uuid:patient_id>/emergency", emergency.patient_emergency, "patient_emergency"),
     path("patients/<uuid:patient_id>/who-looked.<file_kind:kind>", looks.patient_looks_file, name="patient_looks_file"),
-    *_both("patients/<uuid:patient_id>/changed", record.patient_version, "patient_version"),
 ]

@@ -17,7 +17,7 @@ from passport.corrections import OPEN, State
 from passport.corrections.checking import fingerprint, rows_of
 from passport.history import RecordView
 from passport.history.shown import views_of
-from passport.models import CorrectionRequest, Patient, Record, User
+from passport.models import CorrectionRequest, Link, Patient, Record, User
 
 LONGEST_WORDS = 500
 #: Of one patient, waiting. Whoever has more to say should speak with somebody.
@@ -55,21 +55,11 @@ def ask(*, scope: Scope, actor: User, key: str, reason: str, words: str, now: dt
         raise AccessRefused(_("Only the patient, or somebody who stands in for them, asks for a correction."))
     said = " ".join(words.split())
     _check_said(reason, said)
-    seen = visible(scope)
-    record = seen.records.filter(key=key, status=CURRENT).first()
-    link = next((link for link in seen.links if record is not None and link.pk == record.link_id), None)
-    if record is None or link is None:
-        raise AccessRefused(_("This entry is not in this record."), field="key")
+    record, link = _shown(scope, key)
     with transaction.atomic():
         # Locked: two clicks at once ask once.
         patient = Patient.objects.select_for_update(of=("self",)).get(pk=scope.patient.pk)
-        if patient.merged_into_id is not None:
-            raise AccessRefused(_("This entry is not in this record."), field="key")
-        waiting = CorrectionRequest.objects.filter(patient=patient, state__in=OPEN)
-        if waiting.filter(hospital_id=record.hospital_id, table=record.table, source_uuid=_name(record)[1]).exists():
-            raise AccessRefused(_("This was asked already. The hospital has not answered yet."))
-        if waiting.count() >= MOST_OPEN:
-            raise AccessRefused(_("You have asked for very many corrections. Speak with the hospital about them."))
+        _check_may_ask(patient, record)
         asked = CorrectionRequest.objects.create(
             patient=patient,
             hospital_id=record.hospital_id,
@@ -118,6 +108,25 @@ def _check_said(reason: str, said: str) -> None:
         raise AccessRefused(_("Say it in 500 characters or fewer."), field="words")
     if reason == Reason.OTHER and len(said) < 5:
         raise AccessRefused(_("Say in a few words what is wrong."), field="words")
+
+
+def _shown(scope: Scope, key: str) -> tuple[Record, Link]:
+    seen = visible(scope)
+    record = seen.records.filter(key=key, status=CURRENT).first()
+    link = next((link for link in seen.links if record is not None and link.pk == record.link_id), None)
+    if record is None or link is None:
+        raise AccessRefused(_("This entry is not in this record."), field="key")
+    return record, link
+
+
+def _check_may_ask(patient: Patient, record: Record) -> None:
+    if patient.merged_into_id is not None:
+        raise AccessRefused(_("This entry is not in this record."), field="key")
+    waiting = CorrectionRequest.objects.filter(patient=patient, state__in=OPEN)
+    if waiting.filter(hospital_id=record.hospital_id, table=record.table, source_uuid=_name(record)[1]).exists():
+        raise AccessRefused(_("This was asked already. The hospital has not answered yet."))
+    if waiting.count() >= MOST_OPEN:
+        raise AccessRefused(_("You have asked for very many corrections. Speak with the hospital about them."))
 
 
 def withdraw(*, scope: Scope, actor: User, request_id: UUID, now: dt.datetime) -> bool:

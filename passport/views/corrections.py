@@ -25,44 +25,6 @@ from passport.views.record import frame, open_page, refused
 from passport.views.session import logged_in
 
 
-@require_safe
-@logged_in
-def own_corrections(request: HttpRequest, account: User) -> HttpResponse:
-    return _list(request, account, patient_id=None)
-
-
-@require_safe
-@logged_in
-def patient_corrections(request: HttpRequest, account: User, patient_id: UUID) -> HttpResponse:
-    return _list(request, account, patient_id=patient_id)
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@logged_in
-def own_correction(request: HttpRequest, account: User, key: str) -> HttpResponse:
-    return _ask(request, account, key=key, patient_id=None)
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@logged_in
-def patient_correction(request: HttpRequest, account: User, patient_id: UUID, key: str) -> HttpResponse:
-    return _ask(request, account, key=key, patient_id=patient_id)
-
-
-@require_POST
-@logged_in
-def own_withdraw_correction(request: HttpRequest, account: User, request_id: UUID) -> HttpResponse:
-    return _withdraw(request, account, request_id=request_id, patient_id=None)
-
-
-@require_POST
-@logged_in
-def patient_withdraw_correction(
-    request: HttpRequest, account: User, patient_id: UUID, request_id: UUID
-) -> HttpResponse:
-    return _withdraw(request, account, request_id=request_id, patient_id=patient_id)
-
-
 def _open(account: User, *, patient_id: UUID | None, action: Action) -> Opened:
     """Raises NotAllowed, for doctors too: asking is the patient's, and of those who stand in for them."""
     now = timezone.now()
@@ -79,7 +41,9 @@ def _reads_as_doctor(account: User, *, patient_id: UUID, now: dt.datetime) -> bo
         return False  # refused, and written down, at the door itself
 
 
-def _list(request: HttpRequest, account: User, *, patient_id: UUID | None) -> HttpResponse:
+@require_safe
+@logged_in
+def corrections(request: HttpRequest, account: User, *, patient_id: UUID | None = None) -> HttpResponse:
     now = timezone.now()
     try:
         opened = _open(account, patient_id=patient_id, action=Action.CORRECTIONS)
@@ -93,7 +57,9 @@ def _list(request: HttpRequest, account: User, *, patient_id: UUID | None) -> Ht
     return render(request, "passport/corrections.html", context)
 
 
-def _ask(request: HttpRequest, account: User, *, key: str, patient_id: UUID | None) -> HttpResponse:
+@require_http_methods(["GET", "HEAD", "POST"])
+@logged_in
+def ask(request: HttpRequest, account: User, *, key: str, patient_id: UUID | None = None) -> HttpResponse:
     now = timezone.now()
     try:
         opened = _open(account, patient_id=patient_id, action=Action.RECORD)
@@ -138,7 +104,9 @@ def _was_asked(opened: Opened, account: User, form: CorrectionForm, *, key: str)
     return True
 
 
-def _withdraw(request: HttpRequest, account: User, *, request_id: UUID, patient_id: UUID | None) -> HttpResponse:
+@require_POST
+@logged_in
+def withdraw(request: HttpRequest, account: User, *, request_id: UUID, patient_id: UUID | None = None) -> HttpResponse:
     try:
         opened = _open(account, patient_id=patient_id, action=Action.CORRECTIONS)
     except access.NotAllowed:

@@ -38,7 +38,7 @@ def home(request: HttpRequest) -> HttpResponse:
         return render(request, "passport/login.html", {"form": form})
     if account.is_admin or account.is_doctor:
         return HttpResponseRedirect(_first_page(account))
-    return record.own_overview(request)
+    return record.overview(request)
 
 
 def _log_in(request: HttpRequest) -> HttpResponse:

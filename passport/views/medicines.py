@@ -19,17 +19,7 @@ from passport.views.session import logged_in
 
 @require_safe
 @logged_in
-def own_medicines(request: HttpRequest, account: User) -> HttpResponse:
-    return _medicines(request, account, patient_id=None)
-
-
-@require_safe
-@logged_in
-def patient_medicines(request: HttpRequest, account: User, patient_id: UUID) -> HttpResponse:
-    return _medicines(request, account, patient_id=patient_id)
-
-
-def _medicines(request: HttpRequest, account: User, *, patient_id: UUID | None) -> HttpResponse:
+def medicines(request: HttpRequest, account: User, *, patient_id: UUID | None = None) -> HttpResponse:
     now = timezone.now()
     try:
         opened = open_page(account, patient_id=patient_id, action=Action.MEDICINES, now=now)

@@ -31,52 +31,6 @@ from passport.views.plain import NO_WORDS, explained, plain_words
 from passport.views.session import account_of, logged_in
 
 
-@require_safe
-@logged_in
-def own_overview(request: HttpRequest, account: User) -> HttpResponse:
-    return _overview(request, account, patient_id=None)
-
-
-@require_safe
-@logged_in
-def patient_overview(request: HttpRequest, account: User, patient_id: UUID) -> HttpResponse:
-    return _overview(request, account, patient_id=patient_id)
-
-
-@require_safe
-@logged_in
-def own_history(request: HttpRequest, account: User) -> HttpResponse:
-    return _history(request, account, patient_id=None)
-
-
-@require_safe
-@logged_in
-def patient_history(request: HttpRequest, account: User, patient_id: UUID) -> HttpResponse:
-    return _history(request, account, patient_id=patient_id)
-
-
-@require_safe
-@logged_in
-def own_record(request: HttpRequest, account: User, key: str) -> HttpResponse:
-    return _record(request, account, key=key, patient_id=None)
-
-
-@require_safe
-@logged_in
-def patient_record(request: HttpRequest, account: User, patient_id: UUID, key: str) -> HttpResponse:
-    return _record(request, account, key=key, patient_id=patient_id)
-
-
-@require_safe
-def own_version(request: HttpRequest) -> HttpResponse:
-    return _version(request, patient_id=None)
-
-
-@require_safe
-def patient_version(request: HttpRequest, patient_id: UUID) -> HttpResponse:
-    return _version(request, patient_id=patient_id)
-
-
 def open_page(account: User, *, patient_id: UUID | None, action: Action, now: dt.datetime) -> Opened:
     """The record of this page's patient: a doctor names one, everyone else has their own. Raises NotAllowed."""
     if patient_id is None:
@@ -124,7 +78,9 @@ def freshness_words(found: Sequence[Freshness], *, held: Sequence[str], now: dt.
     }
 
 
-def _overview(request: HttpRequest, account: User, *, patient_id: UUID | None) -> HttpResponse:
+@require_safe
+@logged_in
+def overview(request: HttpRequest, account: User, *, patient_id: UUID | None = None) -> HttpResponse:
     now = timezone.now()
     try:
         opened = open_page(account, patient_id=patient_id, action=Action.OVERVIEW, now=now)
@@ -151,7 +107,9 @@ def _unseen(opened: Opened, *, now: dt.datetime) -> list[permission_words.Emerge
     return [permission_words.emergency_line(each, now=now) for each in emergencies.unseen_by(opened.patient)]
 
 
-def _history(request: HttpRequest, account: User, *, patient_id: UUID | None) -> HttpResponse:
+@require_safe
+@logged_in
+def history_page(request: HttpRequest, account: User, *, patient_id: UUID | None = None) -> HttpResponse:
     now = timezone.now()
     try:
         opened = open_page(account, patient_id=patient_id, action=Action.VISITS, now=now)
@@ -213,7 +171,9 @@ def _chips(form: HistoryFilterForm, query: dict[str, str], filters: Filters, *, 
     ]
 
 
-def _record(request: HttpRequest, account: User, *, key: str, patient_id: UUID | None) -> HttpResponse:
+@require_safe
+@logged_in
+def record_page(request: HttpRequest, account: User, *, key: str, patient_id: UUID | None = None) -> HttpResponse:
     now = timezone.now()
     try:
         opened = open_page(account, patient_id=patient_id, action=Action.RECORD, now=now)
@@ -264,7 +224,8 @@ def _match_rule(scope: Scope, hospital: str) -> list[str]:
     return [str(words.MATCHES[rule]) for rule in found if rule in words.MATCHES]
 
 
-def _version(request: HttpRequest, *, patient_id: UUID | None) -> HttpResponse:
+@require_safe
+def version(request: HttpRequest, *, patient_id: UUID | None = None) -> HttpResponse:
     """A token that changes with what may be shown, for `live.js`. Says nothing else, so it leaves no audit row.
 
     The right is checked as on the page: who may not read learns nothing, not even that something changed.

@@ -20,29 +20,7 @@ from passport.views.session import logged_in
 
 @require_safe
 @logged_in
-def own_results(request: HttpRequest, account: User) -> HttpResponse:
-    return _results(request, account, patient_id=None)
-
-
-@require_safe
-@logged_in
-def patient_results(request: HttpRequest, account: User, patient_id: UUID) -> HttpResponse:
-    return _results(request, account, patient_id=patient_id)
-
-
-@require_safe
-@logged_in
-def own_trend(request: HttpRequest, account: User, key: str) -> HttpResponse:
-    return _trend(request, account, key=key, patient_id=None)
-
-
-@require_safe
-@logged_in
-def patient_trend(request: HttpRequest, account: User, patient_id: UUID, key: str) -> HttpResponse:
-    return _trend(request, account, key=key, patient_id=patient_id)
-
-
-def _results(request: HttpRequest, account: User, *, patient_id: UUID | None) -> HttpResponse:
+def results(request: HttpRequest, account: User, *, patient_id: UUID | None = None) -> HttpResponse:
     now = timezone.now()
     try:
         opened = open_page(account, patient_id=patient_id, action=Action.RESULTS, now=now)
@@ -59,7 +37,9 @@ def _results(request: HttpRequest, account: User, *, patient_id: UUID | None) ->
     return render(request, "passport/results.html", context)
 
 
-def _trend(request: HttpRequest, account: User, *, key: str, patient_id: UUID | None) -> HttpResponse:
+@require_safe
+@logged_in
+def trend(request: HttpRequest, account: User, *, key: str, patient_id: UUID | None = None) -> HttpResponse:
     now = timezone.now()
     try:
         opened = open_page(account, patient_id=patient_id, action=Action.RESULTS, now=now)
