@@ -4,7 +4,7 @@ import pytest
 from django.utils import translation
 from playwright.sync_api import Page, expect
 
-from passport.models import Patient
+from passport.models import Patient, Record
 from tests.browser import test_walks
 from tests.browser.conftest import OpenPage
 from tests.browser.test_walks import NUMBER, check
@@ -16,6 +16,13 @@ alice = test_walks.alice  # fixture
 
 SMALLEST = {"width": 320, "height": 640}
 NAMES = {"en": "English", "fr": "français", "rw": "Ikinyarwanda"}
+FLAGS_OUTSIDE = """[...document.querySelectorAll(
+    ".vital .flag, .line-value .flag, .result-value .flag"
+)].filter(each => {
+    const place = each.closest(".vital, .line-value, .result-value").getBoundingClientRect();
+    const flag = each.getBoundingClientRect();
+    return flag.right > place.right + 1 || flag.left < place.left - 1;
+}).map(each => each.closest("li, .vital").innerText)"""
 DAYS = {"en": "14 March 1981", "fr": "14 mars 1981", "rw": "14 Werurwe 1981"}
 
 
@@ -64,6 +71,22 @@ def test_a_patient_walks_through_every_page_in_their_language(
     look(page, "You are logged out")
     page.goto("/claim/")
     look(page, "Take your passport")
+
+
+def test_the_longest_flag_stays_within_its_line_and_its_tile(open_page: OpenPage, alice: Patient) -> None:
+    """French says "in range" in three words."""
+    Record.objects.filter(category__in=["test", "vital"]).update(flag="normal")
+    page = open_page(viewport=SMALLEST)
+    page.goto("/")
+    page.get_by_label("Username or National ID").fill(NUMBER)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="français").click()
+    page.locator(".vital .flag", has_text="habituelles").first.wait_for()
+    for address in ("/", "/results/", "/history/"):
+        page.goto(address)
+        assert page.evaluate(FLAGS_OUTSIDE) == []
+        assert page.evaluate("document.documentElement.scrollWidth") == SMALLEST["width"]
 
 
 @pytest.mark.parametrize("language", ["fr", "rw"])
