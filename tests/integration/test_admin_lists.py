@@ -1,11 +1,18 @@
-"""Lists of the admin with nothing in them."""
+"""Lists of the admin with nothing in them, and with much."""
+
+from collections.abc import Iterable
 
 import pytest
 from django.contrib import admin
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
-from tests.records import make_account
+from hospitals.models import Hospital
+from passport.models import Link
+from tests.records import make_account, make_hospital, make_patient
 
 pytestmark = pytest.mark.django_db
 
@@ -40,3 +47,34 @@ def test_what_was_chosen_and_leaves_nothing_says_so(grace: Client) -> None:
 
     assert "Nothing fits what is chosen above." in told
     assert "Nobody is matched yet" not in told
+
+
+def hold(hospital: Hospital, person_ids: Iterable[int]) -> None:
+    now = timezone.now()
+    Link.objects.bulk_create(
+        Link(
+            hospital=hospital,
+            person_id=person_id,
+            person_uuid=f"uuid-{person_id}",
+            patient=make_patient(national_id=f"119908{person_id:010}", now=now),
+            state="held",
+            reason="two_patients",
+            created_at=now,
+            state_changed_at=now,
+        )
+        for person_id in person_ids
+    )
+
+
+def test_fifty_held_matches_stand_on_one_page_for_the_queries_of_two(grace: Client) -> None:
+    hospital = make_hospital(name="Kigali", now=timezone.now())
+    address = reverse("admin:passport_link_changelist") + "?state__exact=held"
+    queries = []
+    for person_ids in (range(1, 3), range(3, 51)):
+        hold(hospital, person_ids)
+        with CaptureQueriesContext(connection) as asked:
+            told = grace.get(address).content.decode()
+        queries.append(len(asked))
+
+    assert told.count('data-label="Hospital"') == 50
+    assert queries[0] == queries[1]
