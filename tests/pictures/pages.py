@@ -97,6 +97,8 @@ def invite(page: Page, stage: Stage) -> None:
 def go_live(page: Page, stage: Stage) -> None:
     follow("#result_list tbody th a")(page, stage)
     page.wait_for_load_state()
+    page.get_by_role("button", name="Test connection").click()
+    page.wait_for_load_state()
     page.goto(page.url.split("/change/")[0] + "/going-live/")
 
 
@@ -177,6 +179,25 @@ PICTURES = (
     ),
     Picture(name="admin-certificates", who="admin", address="/admin/openmrs_sync/receiptday/"),
     Picture(name="admin-links", who="admin", address="/admin/passport/link/"),
+    Picture(
+        name="admin-match",
+        who="admin",
+        address="/admin/passport/link/?state__exact=held",
+        steps=follow("#result_list tbody th a"),
+        kept=(DESKTOP,),
+    ),
+    Picture(name="admin-runs", who="admin", address="/admin/openmrs_sync/syncrun/"),
+    Picture(
+        name="admin-run",
+        who="admin",
+        address="/admin/openmrs_sync/syncrun/",
+        steps=follow("#result_list tbody th a"),
+    ),
+    Picture(name="admin-parked", who="admin", address="/admin/openmrs_sync/parkedrow/"),
+    Picture(name="admin-alerts", who="admin", address="/admin/openmrs_sync/alert/"),
+    Picture(name="admin-accounts", who="admin", address="/admin/passport/user/"),
+    Picture(name="admin-patients", who="admin", address="/admin/passport/patient/"),
+    Picture(name="admin-glossary", who="admin", address="/admin/passport/glossaryterm/"),
     Picture(name="admin-workbench", who="admin", address="/admin/openmrs_sync/conceptrule/workbench/"),
     Picture(name="admin-audit", who="admin", address="/admin/passport/auditevent/"),
     Picture(name="logged-out", who="nobody", address="/logged-out/"),
