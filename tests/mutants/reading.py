@@ -113,8 +113,8 @@ READING = (
     Mutant(
         name="voided-group",
         file=f"{_ENRICHER}context.py",
-        old="is_dead, above = is_dead or bool(own.voided), own.obs_group_id",
-        new="is_dead, above = bool(own.voided), own.obs_group_id",
+        old="root_id, is_dead, above = above, is_dead or bool(own.voided), own.obs_group_id",
+        new="root_id, is_dead, above = above, bool(own.voided), own.obs_group_id",
         why="what is in a voided inner group is shown",
         tests=(f"{RULES}equal_making.py::test_what_is_in_a_voided_inner_group_is_not_shown",),
     ),
