@@ -168,7 +168,7 @@ def _match(opened: _Opened) -> _Matched:
     census = discovery.take_census(
         fetch,
         identifier_type_ids=opened.identifier_type_ids,
-        holders=identity.holders(without=placeholders),
+        holders_of=identity.holders_of,
         normalise=normalise,
         crowd=CROWD,
         with_numbered=True,

@@ -9,34 +9,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Coalesce
 
 from hospitals.models import Hospital
 from openmrs_sync import links as link_marks
 from openmrs_sync import matcher
 from openmrs_sync.rows import CHUNK, PersonRow, chunks
-from passport.models import Link, LinkDecision, Patient, PatientIdentifier, PlaceholderNumber
+from passport.models import Link, LinkDecision, Patient, PatientIdentifier
 from passport.models.links import LinkState
+from passport.registration import placeholder_numbers
 
 # --- who holds a passport ---------------------------------------------------------------------------------------------
 
 
-def holders(*, without: frozenset[str]) -> dict[str, UUID]:
-    """Every normalised number of a passport holder, placeholders left out → the patient."""
-    numbers = PatientIdentifier.objects.values_list("number", "patient_id").iterator(chunk_size=10_000)
-    return {number: patient_id for number, patient_id in numbers if number not in without}
-
-
 def holders_of(numbers: Iterable[str]) -> dict[str, UUID]:
-    """The same of these normalised numbers alone, as it is at this moment: what a run learned of all of them when it
-    began is as old as the run.
+    """Normalised numbers of passport holders, placeholders left out → the patient, as it is at this moment.
+
+    Only these numbers are looked up, in parts: how many passports there are does not matter.
     """
-    found: dict[str, UUID] = {}
-    for part in chunks(set(numbers)):
-        without = set(PlaceholderNumber.objects.filter(number__in=part).values_list("number", flat=True))
-        rows = PatientIdentifier.objects.filter(number__in=part).values_list("number", "patient_id")
-        found |= {number: patient_id for number, patient_id in rows if number not in without}
+    without, found = placeholder_numbers(), dict[str, UUID]()
+    for part in chunks(set(numbers) - without):
+        found.update(PatientIdentifier.objects.filter(number__in=part).values_list("number", "patient_id"))
     return found
 
 
@@ -105,7 +99,20 @@ class KnownLink:
 
 
 def known(hospital: Hospital) -> dict[int, KnownLink]:
-    rows = link_marks.current(hospital).values_list("pk", "person_id", "person_uuid", "patient_id", "state")
+    """Every link of the hospital, by person."""
+    return _known(link_marks.current(hospital))
+
+
+def known_of(hospital: Hospital, *, person_ids: Iterable[int]) -> dict[int, KnownLink]:
+    """The same of these persons alone."""
+    found: dict[int, KnownLink] = {}
+    for part in chunks(set(person_ids)):
+        found |= _known(link_marks.current(hospital).filter(person_id__in=part))
+    return found
+
+
+def _known(links: QuerySet[Link]) -> dict[int, KnownLink]:
+    rows = links.values_list("pk", "person_id", "person_uuid", "patient_id", "state")
     return {
         person_id: KnownLink(pk=pk, person_id=person_id, person_uuid=uuid, patient_id=patient_id, state=state)
         for pk, person_id, uuid, patient_id, state in rows.iterator(chunk_size=10_000)

@@ -46,10 +46,12 @@ def clean(*, hospital: Hospital, claim: HeldClaim, now: datetime) -> int:
     """Delete the records and parked rows of links that a human unlinked, that ended long ago, or of an earlier
     epoch.
     """
-    is_old = Q(state=LinkState.ENDED, state_changed_at__lt=now - KEEP_ENDED) | ~Q(epoch=hospital.epoch)
-    is_not_ours = Q(state=LinkState.UNLINKED) | is_old
+    here, other_epoch = Q(hospital=hospital), Q(epoch__lt=hospital.epoch) | Q(epoch__gt=hospital.epoch)
+    is_old = (here & Q(state=LinkState.ENDED, state_changed_at__lt=now - KEEP_ENDED)) | (here & other_epoch)
+    # each part by an index: nearly every link is neither
+    is_not_ours = (here & Q(state=LinkState.UNLINKED)) | is_old
     # whether there is anything to do: by the last balance, or by a refresh that never came to one
-    mine = Link.objects.filter(is_not_ours, hospital=hospital).exclude(n_source=0, n_stored=0, n_parked=0, inflight=0)
+    mine = Link.objects.filter(is_not_ours).exclude(n_source=0, n_stored=0, n_parked=0, inflight=0)
     store, n_cleaned = record_store(), 0
     # a worker that lost its claim may still write there: out of sight from now on, should the link ever come back
     closed = {"min_token": claim.token} if store.has_late_writers else {}

@@ -1,14 +1,15 @@
 """One look at a hospital: the census becomes links, the watch becomes marks. What was seen is saved with the marks."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 
 from hospitals.models import Location
-from openmrs_sync import anchors, brake, discovery, identity, links, queries, reader, watcher
+from openmrs_sync import anchors, brake, discovery, identity, links, queries, reader, stillness, watcher
 from openmrs_sync.errors import SourceWentQuiet
 from openmrs_sync.matcher import CROWD
 from openmrs_sync.models import Watermark
@@ -33,14 +34,12 @@ def look(session: Session, *, deep: bool | None, now: datetime, with_voids: bool
     is_deep = deep if deep is not None else deep_at is None or not now - DEEP_EVERY < deep_at <= now
     # before the census: in another hospital's database nobody has our patients' numbers, and every link would end
     anchors.check(session.source.fetch, anchors=session.watermark.anchors)
-    census = discovery.take_census(
-        session.source.fetch,
-        identifier_type_ids=session.identifier_type_ids,
-        holders=session.holders,
-        normalise=_without_placeholders(),
-        crowd=CROWD,
-        with_numbered=is_deep,
+    placeholders = placeholder_numbers()
+    ours = stillness.our_side(
+        hospital=session.hospital, identifier_type_ids=session.identifier_type_ids, placeholders=placeholders
     )
+    kept = None if is_deep else _kept_census(session, ours=ours)
+    census = kept or _take_census(session, placeholders=placeholders, with_numbered=is_deep)
     seen = watcher.look(session.source.fetch, schema=session.schema, heads=_heads(session.watermark))
     if seen.is_quiet or (census.n_identifiers == 0 and session.watermark.n_identifiers > 0):
         raise SourceWentQuiet(
@@ -49,8 +48,11 @@ def look(session: Session, *, deep: bool | None, now: datetime, with_voids: bool
             "and that the database is whole."
         )
     session.crowded_persons = census.crowded_persons
-    _settle(session, census=census, now=now)
+    known = identity.known_of(session.hospital, person_ids=kept.patients) if kept else identity.known(session.hospital)
+    settled = _settle(session, census=census, known=known, now=now)
     found: dict[str, Any] = {"heads": _as_json(seen.heads), "n_identifiers": census.n_identifiers}
+    if not kept:
+        found["still"] = stillness.keep(census, ours=ours, judged=settled.judged) if settled.is_as_it_was else {}
     if is_deep:
         found |= _look_deeper(session, census=census, persons=seen.persons, now=now)
     elif with_voids and ("obs", "voided_by") in session.schema.indexes:
@@ -63,9 +65,27 @@ def look(session: Session, *, deep: bool | None, now: datetime, with_voids: bool
         Watermark.objects.filter(pk=session.hospital.pk).update(**found)
 
 
-def _without_placeholders() -> Callable[[str], str | None]:
+def _kept_census(session: Session, *, ours: bytes | None) -> discovery.Census | None:
+    """The last census, of which nothing has moved; None when it must be taken."""
+    if ours is None or not session.watermark.still:
+        return None
+    read = discovery.read_identifiers(session.source.fetch, identifier_type_ids=session.identifier_type_ids)
+    return stillness.recall(session.watermark.still, ours=ours, identifiers=read)
+
+
+def _take_census(session: Session, *, placeholders: Collection[str], with_numbered: bool) -> discovery.Census:
+    return discovery.take_census(
+        session.source.fetch,
+        identifier_type_ids=session.identifier_type_ids,
+        holders_of=identity.holders_of,
+        normalise=_without(placeholders),
+        crowd=CROWD,
+        with_numbered=with_numbered,
+    )
+
+
+def _without(placeholders: Collection[str]) -> Callable[[str], str | None]:
     """Normalises; a placeholder on the admin's list counts as no number, as one repeated character does."""
-    placeholders = placeholder_numbers()
 
     def normalise(text: str) -> str | None:
         number = normalise_national_id(text)
@@ -85,10 +105,21 @@ def _as_json(heads: dict[str, Head]) -> dict[str, Any]:
     }
 
 
-def _settle(session: Session, *, census: discovery.Census, now: datetime) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Settled:
+    """`judged`: the persons whose link might have been another one. `is_as_it_was`: none is."""
+
+    judged: Sequence[int]
+    is_as_it_was: bool
+
+
+def _settle(
+    session: Session, *, census: discovery.Census, known: Mapping[int, identity.KnownLink], now: datetime
+) -> _Settled:
     """Make the links what the census and the matcher say. Ending many at once is what the brake is for."""
-    known = identity.known(session.hospital)
-    for part in chunks(identity.to_judge(census=census.patients, crowded=census.crowded_persons, links=known)):
+    judged = identity.to_judge(census=census.patients, crowded=census.crowded_persons, links=known)
+    n_changed = 0
+    for part in chunks(judged):
         persons, _ = reader.read_identity(
             session.source.fetch, session.schema, person_ids=part, identifier_type_ids=session.identifier_type_ids
         )
@@ -98,13 +129,14 @@ def _settle(session: Session, *, census: discovery.Census, now: datetime) -> Non
             patients=census.patients,
             crowded=census.crowded_persons,
         )
-        identity.settle(hospital=session.hospital, persons=persons, matches=matches, links=known, now=now)
+        n_changed += identity.settle(hospital=session.hospital, persons=persons, matches=matches, links=known, now=now)
     ending = identity.to_end(census=census.patients, links=known)
     losses = brake.Losses(n_gone=0, n_ended=sum(link.state == LinkState.LINKED for link in ending))
     brake.check(hospital=session.hospital, losses=losses, now=now)
     with transaction.atomic():  # a crash must not leave links that ended and that the brake never counted
         links.end(link_ids=[link.pk for link in ending], reason="no_number", now=now)
         brake.note(hospital=session.hospital, losses=losses, now=now)
+    return _Settled(judged=judged, is_as_it_was=not n_changed and not ending)
 
 
 # --- the deep look ----------------------------------------------------------------------------------------------------

@@ -72,6 +72,7 @@ class Watermark(models.Model):
     heads = models.JSONField(default=dict, help_text='{"obs": {"mark": 2576, "window": [ids seen just below it]}, …}')
     anchors = models.JSONField(default=list, help_text='[["obs", 17, uuid], …]: old rows that must stay themselves.')
     n_identifiers = models.BigIntegerField(default=0, help_text="Identifiers of the chosen types at the last look.")
+    still = models.JSONField(default=dict, help_text="What the last census came to, and of what: see `stillness`.")
     deep_at = models.DateTimeField(null=True, blank=True)
     deep_cursor = models.JSONField(default=dict, help_text="Where the rotating parts of the deep look go on.")
     voided_obs = models.BinaryField(null=True, help_text="Compressed set of voided obs ids at the last deep look.")

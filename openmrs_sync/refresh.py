@@ -264,7 +264,7 @@ def _settle_others(
     gone = [link.pk for person_id, link in others.items() if person_id not in read.batch.persons]
     losses = brake.Losses(n_gone=0, n_ended=sum(matches.verdicts.get(person_id) is None for person_id in others))
     brake.check(hospital=session.hospital, losses=losses, now=read.read_at)
-    known = identity.known(session.hospital)
+    known = identity.known_of(session.hospital, person_ids=others)
     here = {person_id: person for person_id, person in read.batch.persons.items() if person_id in others}
     with transaction.atomic():  # a crash must not leave links that ended and that the brake never counted
         identity.settle(hospital=session.hospital, persons=here, matches=matches, links=known, now=read.read_at)

@@ -1,8 +1,6 @@
 """One open hospital for the length of one run: the source, the claim, and what rendering needs."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db.models import Q
@@ -11,7 +9,7 @@ from hospitals.connections import Source
 from hospitals.grants import check_grants
 from hospitals.identifier_types import resolve_identifier_types
 from hospitals.models import Hospital
-from openmrs_sync import identity, links, schema
+from openmrs_sync import links, schema
 from openmrs_sync.categoriser import make_categorise
 from openmrs_sync.claims import HeldClaim
 from openmrs_sync.dictionaries import Names
@@ -20,7 +18,6 @@ from openmrs_sync.journal import Journal
 from openmrs_sync.models import ConceptRule, Watermark
 from openmrs_sync.rows import Categorise, CategoryRule, Schema
 from openmrs_sync.writer import Keys
-from passport.registration import placeholder_numbers
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,8 +29,6 @@ class Session:
     claim: HeldClaim
     schema: Schema
     identifier_type_ids: tuple[int, ...]
-    #: normalised number → patient, as it was when the run began: enough to find persons, not to write for them
-    holders: Mapping[str, UUID]
     names: Names
     zone: ZoneInfo
     categorise: Categorise
@@ -76,7 +71,6 @@ def open_session(*, source: Source, claim: HeldClaim, journal: Journal | None = 
         claim=claim,
         schema=found,
         identifier_type_ids=tuple(each.identifier_type_id for each in types if each.uuid in chosen),
-        holders=identity.holders(without=placeholder_numbers()),
         names=names,
         zone=ZoneInfo(hospital.time_zone),
         categorise=categorise,

@@ -24,6 +24,7 @@ SQL_MODULES = {
     "openmrs_sync/writer.py",
     "openmrs_sync/stores/relational.py",
     "openmrs_sync/balance.py",
+    "openmrs_sync/stillness.py",
 }
 SQL = re.compile(
     r"\s*(SELECT\s|INSERT\s+(INTO|IGNORE)\s|REPLACE\s+INTO\s|UPDATE\s+\S+\s+SET\s|DELETE\s+FROM\s|COPY\s+\S+.*\sFROM\s"

@@ -3,7 +3,7 @@
 accounts   User, Doctor (a provider at a hospital, perhaps with a login)
 patients   Patient, PatientIdentifier, PlaceholderNumber
 access     AccessGrant, Proxy, EmergencyAccess: who is let in; Hide: what is not shown; SensitiveConcept
-links      Link (this person at this hospital is that patient), LinkDecision (what a human decided)
+links      Link (this person at this hospital is that patient), LinkDecision (what a human decided), IdentityMove
 record     Record: one line of a history. May live in MongoDB: no foreign key, no join
 logins     Entry (one login), Attempts (failures counted), RecoveryDevice, ContactChange
 standing   Consent, Merge, OneTimeCode: what was agreed, joined, handed out at the desk
@@ -21,7 +21,7 @@ from passport.models.audit import AuditEvent, AuditHead
 from passport.models.concepts import SourceConcept
 from passport.models.corrections import CorrectionRequest
 from passport.models.glossary import GlossaryTerm
-from passport.models.links import Link, LinkDecision
+from passport.models.links import IdentityMove, Link, LinkDecision
 from passport.models.logins import Attempts, ContactChange, Entry, RecoveryCode, RecoveryDevice
 from passport.models.notices import NewsNotice
 from passport.models.patients import Patient, PatientIdentifier, PlaceholderNumber
@@ -45,6 +45,7 @@ __all__ = [
     "Entry",
     "GlossaryTerm",
     "Hide",
+    "IdentityMove",
     "Link",
     "LinkDecision",
     "Merge",

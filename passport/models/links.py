@@ -90,3 +90,14 @@ class LinkDecision(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["hospital", "person_uuid"], name="passport_decision_person")]
+
+
+class IdentityMove(models.Model):
+    """One for each change of who holds which number, or of which person is whom. Written by the database itself, by
+    triggers on `PatientIdentifier` and `Link`: whoever changes a row, by whatever way, leaves one in the same commit.
+
+    Says only that something moved; ids are never used again.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    hospital_id = models.UUIDField(null=True, help_text="Of the link; null: a passport's number, so every hospital.")

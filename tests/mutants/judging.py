@@ -1,9 +1,10 @@
-"""Who is whom, who may write, what is believed: matcher, identity, anchors, brake, claims."""
+"""Who is whom, who may write, what is believed: matcher, identity, stillness, anchors, brake, claims."""
 
 from tests.mutants.kinds import ENGINE, RULES, Mutant
 
 _MATCHER, _IDENTITY, _ANCHORS = "openmrs_sync/matcher.py", "openmrs_sync/identity.py", "openmrs_sync/anchors.py"
-_BRAKE, _CLAIMS, _SESSION = "openmrs_sync/brake.py", "openmrs_sync/claims.py", "openmrs_sync/session.py"
+_BRAKE, _CLAIMS = "openmrs_sync/brake.py", "openmrs_sync/claims.py"
+_STILLNESS, _LOOKS = "openmrs_sync/stillness.py", "openmrs_sync/looks.py"
 _MATCHING = "tests/unit/test_matcher.py"
 
 JUDGING = (
@@ -120,27 +121,42 @@ JUDGING = (
         tests=(f"{ENGINE}matching.py::test_a_held_match_that_a_human_confirms_is_read",),
     ),
     Mutant(
-        name="placeholders-are-numbers",
-        file=_SESSION,
-        old="identity.holders(without=placeholder_numbers())",
-        new="identity.holders(without=frozenset())",
-        why="in the census a placeholder number would lead to its holder",
-        tests=(f"{ENGINE}matching.py", f"{RULES}identity.py"),
-        survives="Two locks: the census leaves placeholders out too (`looks._without_placeholders`).",
+        name="nothing-of-ours-moves",
+        file=_STILLNESS,
+        old="        found += ids\n",
+        new="        pass\n",
+        why="who registers after a still hour is not found before the next deep look",
+        tests=(f"{RULES}stillness.py::test_a_number_that_is_registered_leads_to_its_person_at_the_next_look",),
     ),
     Mutant(
-        name="holders-of-the-beginning",
-        file="openmrs_sync/refresh.py",
-        old="holders = identity.holders_of(numbers)",
-        new="holders = session.holders",
-        why="a wrong number that is corrected while a run is on still leads to whoever had it",
-        tests=(f"{ENGINE}matching.py::test_a_wrong_number_corrected_on_our_side_while_a_run_is_on_shows_nothing",),
+        name="triggers-are-taken-for-granted",
+        file=_STILLNESS,
+        old="if cursor.fetchone() != (len(TRIGGERS),):",
+        new="if cursor.fetchone() is None:",
+        why="a migration that makes a table anew loses the triggers, and from then on nothing seems to move",
+        tests=(f"{RULES}stillness.py::test_without_one_of_the_triggers_nothing_is_believed",),
+    ),
+    Mutant(
+        name="shortened-to-what-was-there",
+        file=_STILLNESS,
+        old="pk__lt=newest.pk",
+        new="pk__lte=newest.pk",
+        why="once the list of moves is emptied, what was kept of an empty list is believed again",
+        tests=(f"{RULES}stillness.py::test_the_moves_stay_few_and_what_was_kept_before_is_never_believed_again",),
+    ),
+    Mutant(
+        name="held-and-forgotten",
+        file=_LOOKS,
+        old="judged=settled.judged",
+        new="judged=()",
+        why="who is held stays held after the hospital corrected the sex, until the next deep look",
+        tests=(f"{RULES}stillness.py::test_who_is_held_is_judged_at_every_look",),
     ),
     Mutant(
         name="a-placeholder-of-this-moment",
         file=_IDENTITY,
-        old="for number, patient_id in rows if number not in without",
-        new="for number, patient_id in rows",
+        old="chunks(set(numbers) - without)",
+        new="chunks(set(numbers))",
         why="a number that is called a placeholder while a run is on still leads to its holder",
         tests=(f"{ENGINE}matching.py::test_a_number_that_becomes_a_placeholder_while_a_run_is_on_leads_to_nobody",),
     ),

@@ -284,7 +284,7 @@ def test_a_number_that_leads_elsewhere_ends_the_link_at_the_next_look(ward: Ward
 def test_identifiers_are_read_to_the_last_page(ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
     """T4: of three numbers two fit onto a page."""
     monkeypatch.setattr(discovery, "PAGE", 2)
-    rule.reworded(discovery, "take_census", ("if len(page) < PAGE:", "if True:"))
+    rule.reworded(discovery, "_pages", ("if len(page) < PAGE:", "if True:"))
     for number in (ALICE, BOB, CAROL):
         ward.see(ward.add_holder(number), 60)
     ward.look()
