@@ -11,6 +11,7 @@ import marshal
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from operator import itemgetter
 from uuid import UUID
 
 from openmrs_sync.claims import HeldClaim
@@ -101,17 +102,19 @@ def compare(
     key_of, upserts = keys.key, changes.upserts
     for person in rendered:
         link = links[person.person_id]
-        link_id, salt = link.pk, link.patient_id.bytes
+        link_id, patient_id, salt = link.pk, link.patient_id, link.patient_id.bytes
         for row in person.records:
-            key, digest = key_of(row[0], row[1]), digest_of(row, salt)
+            table, source_id, part_of = row[0], row[1], row.part_of
+            key, digest = key_of(table, source_id), digest_of(row, salt)
             known = stored.get(key)
+            above = None if part_of is None else key_of(table, part_of)
             if known is None:
-                fresh.append(_to_write(key, link, row, digest, keys))
+                fresh.append(new_record((key, link_id, patient_id, row, above, digest)))
             elif known == (digest, link_id, True):
                 changes.n_unchanged += 1
             else:
                 changes.n_updated += 1
-                upserts.append(_to_write(key, link, row, digest, keys))
+                upserts.append(new_record((key, link_id, patient_id, row, above, digest)))
         for left_out in (*person.excluded, *person.parked) if stored else ():
             key = key_of(left_out.table, left_out.source_id)
             if (known := stored.get(key)) is not None and known.is_current:
@@ -127,11 +130,6 @@ def compare(
     return changes
 
 
-def _to_write(key: str, link: LinkToWrite, row: RecordRow, digest: int, keys: Keys) -> RecordToWrite:
-    part_of = None if row.part_of is None else keys.key(row.table, row.part_of)
-    return new_record((key, link.pk, link.patient_id, row, part_of, digest))
-
-
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
@@ -144,7 +142,7 @@ def write(*, changes: Changes, claim: HeldClaim, now: dt.datetime, note_gone: Ca
     store = record_store()
     by = WrittenBy(claim.hospital.pk, claim.token, now)
     # In key order the store's index grows in few places instead of everywhere.
-    changes.upserts.sort(key=lambda record: record.key)
+    changes.upserts.sort(key=itemgetter(0))
     for part in chunks(changes.upserts, ROWS):
         with store.fence(claim):
             store.upsert(part, by=by)

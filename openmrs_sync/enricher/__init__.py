@@ -77,17 +77,20 @@ def _render(
     people: dict[int, Rendered],
 ) -> None:
     """Put each row where it belongs. `render_row` returns the record or the reason why there is none."""
+    person_id, person = None, Rendered(person_id=0)
+    keep = person.records.append
     for row in rows:
-        person = people.get(row[2])
-        if person is None:
-            person = people[row[2]] = Rendered(person_id=row[2])
+        if row[2] != person_id:  # the rows of a person come together, as a rule
+            person_id = row[2]
+            person = people.get(person_id) or people.setdefault(person_id, Rendered(person_id=person_id))
+            keep = person.records.append
         try:
             outcome = render_row(row)
         except Exception as error:  # noqa: BLE001 - one odd row must not stop a patient's history
             log.warning("unreadable row table=%s id=%s error=%s", table, row[0], type(error).__name__)
             outcome = "unreadable"
         if type(outcome) is not str:
-            person.records.append(outcome)  # type: ignore[arg-type]  # cheaper to test than RecordRow
+            keep(outcome)  # type: ignore[arg-type]  # cheaper to test than RecordRow
         elif outcome in EXCLUSIONS:
             person.excluded.append(LeftOut(table, row[0], outcome))
         else:

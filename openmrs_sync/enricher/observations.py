@@ -1,7 +1,7 @@
 """obs → records. Nearly all rows are here, so this loop counts: what rows share is looked up, not made again."""
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from openmrs_sync.enricher.context import NOWHERE, Context, Question
 from openmrs_sync.enricher.qualifiers import Note
@@ -61,20 +61,19 @@ def obs_renderer(
         if patient_id is not None and patient_id != person_id:
             return "encounter_of_another_patient"
         text, number = value
-        measured = NOT_MEASURED if number is None and row[20] is None else measure(row, question, number)
-        note = notes.get(obs_id, NOTHING)
-        is_plain = row[18:21] in PLAIN and not note.details
+        unit, low, high, flag = NOT_MEASURED if number is None and row[20] is None else measure(row, question, number)
+        category, rule, _, concept_uuid, concept = question.shown
+        at_local, order_at = moments[obs_datetime]
+        part_of, certainty, rank, told = notes.get(obs_id, NOTHING)
         details = plain_details if row[9] is None else answers[plain_details, row[9]]
+        is_plain = row[18:21] in PLAIN and not told
+        # one tuple, in the order of RecordRow: put together from parts it would be copied for each
         record = (
-            ("obs", obs_id, uuid)
-            + question.shown
-            + (text, number)
-            + measured
-            + moments[obs_datetime]
-            + (visit_id, encounter_id, root_id, note.part_of, note.certainty, note.rank, provider, provider_uuid)
-            + (location if location_id is None else locations[location_id], moments[row[22]][0])
-            + (details if is_plain else _details(row, note, details),)
-        )
+            "obs", obs_id, uuid, category, rule, concept_id, concept_uuid, concept, text, number, unit, low, high, flag,
+            at_local, order_at, visit_id, encounter_id, root_id, part_of, certainty, rank, provider, provider_uuid,
+            location if location_id is None else locations[location_id], moments[row[22]][0],
+            details if is_plain else _details(row, told, details),
+        )  # fmt: skip
         return new_record(RecordRow, record)
 
     return render
@@ -155,7 +154,7 @@ def measurer(context: Context) -> Callable[[ObsRow, Question, float | None], Mea
     return measure
 
 
-def _details(row: ObsRow, note: Note, plain_details: str) -> str:
+def _details(row: ObsRow, told: Iterable[tuple[str, str]], plain_details: str) -> str:
     comments, status, interpretation = row[18:21]
     is_told = not interpretation or interpretation.upper() in INTERPRETATIONS
     return details_json(
@@ -164,6 +163,6 @@ def _details(row: ObsRow, note: Note, plain_details: str) -> str:
             "status": status.lower() if status and status != "FINAL" else None,
             "interpretation": None if is_told else str(interpretation).lower().replace("_", " "),
             **json.loads(plain_details),
-            **dict(note.details),
+            **dict(told),
         }
     )
