@@ -36,8 +36,10 @@ def recent(*, watermark: Watermark, sweep_hours: int, now: datetime) -> Losses:
 
 def check(*, hospital: Hospital, losses: Losses, now: datetime) -> None:
     """Raise WouldErase when these losses, with the recent ones, would cross a limit."""
+    if not (losses.n_gone or losses.n_ended):
+        return
     watermark = Watermark.objects.filter(pk=hospital.pk).first()
-    if watermark is None or watermark.is_brake_suspended or not (losses.n_gone or losses.n_ended):
+    if watermark is None or watermark.is_brake_suspended:
         return
     before = recent(watermark=watermark, sweep_hours=hospital.sweep_hours, now=now)
     n_gone, n_ended = before.n_gone + losses.n_gone, before.n_ended + losses.n_ended

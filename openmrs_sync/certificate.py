@@ -102,11 +102,14 @@ def _parked(hospital: Hospital) -> dict[str, int]:
 # --- the last days ----------------------------------------------------------------------------------------------------
 
 
-def note_day(*, hospital: Hospital, now: dt.datetime) -> dict[str, int]:
+def note_day(*, hospital: Hospital, now: dt.datetime, is_still: bool = False) -> dict[str, int]:
     """Leave today's receipt, by the sums of the last balances; the last run of the day has the last word.
 
-    Returns its figures, by the names of OF_A_DAY.
+    `is_still`: no link came, changed or went since the last run. When nobody was read since either, the sums are those
+    of that run, and are not drawn again. Returns the figures, by the names of OF_A_DAY.
     """
+    if is_still and (drawn := _drawn_already(hospital=hospital, now=now)):
+        return drawn
     sums = links.linked(hospital).aggregate(
         source=Sum("n_source"),
         stored=Sum("n_stored"),
@@ -116,7 +119,7 @@ def note_day(*, hospital: Hospital, now: dt.datetime) -> dict[str, int]:
     )
     n = {name: value or 0 for name, value in sums.items()}
     watermark = Watermark.objects.filter(pk=hospital.pk, epoch=hospital.epoch).only("persons").first()
-    day = now.astimezone(ZoneInfo(hospital.time_zone)).date()
+    day = _day(hospital=hospital, now=now)
     figures = {
         "n_source": n["source"],
         "n_stored": n["stored"],
@@ -134,9 +137,23 @@ def note_day(*, hospital: Hospital, now: dt.datetime) -> dict[str, int]:
     return figures
 
 
+def _drawn_already(*, hospital: Hospital, now: dt.datetime) -> dict[str, int] | None:
+    today = ReceiptDay.objects.filter(hospital=hospital, day=_day(hospital=hospital, now=now))
+    drawn = today.first()
+    if drawn is None or links.linked(hospital).filter(refreshed_at__gte=drawn.read_at).exists():
+        return None
+    today.update(read_at=now)
+    return {name: getattr(drawn, name) for name in OF_A_DAY}
+
+
+def _day(*, hospital: Hospital, now: dt.datetime) -> dt.date:
+    """By the hospital's calendar."""
+    return now.astimezone(ZoneInfo(hospital.time_zone)).date()
+
+
 def days(*, hospital: Hospital, now: dt.datetime) -> list[tuple[dt.date, ReceiptDay | None]]:
     """The last DAYS days by the hospital's calendar, today last."""
-    today = now.astimezone(ZoneInfo(hospital.time_zone)).date()
+    today = _day(hospital=hospital, now=now)
     wanted = [today - dt.timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
     kept = {row.day: row for row in ReceiptDay.objects.filter(hospital=hospital, day__gte=wanted[0])}
     return [(day, kept.get(day)) for day in wanted]

@@ -50,6 +50,7 @@ def look(session: Session, *, deep: bool | None, now: datetime, with_voids: bool
     session.crowded_persons = census.crowded_persons
     known = identity.known_of(session.hospital, person_ids=kept.patients) if kept else identity.known(session.hospital)
     settled = _settle(session, census=census, known=known, now=now)
+    session.is_still = kept is not None and settled.is_as_it_was
     found: dict[str, Any] = {"heads": _as_json(seen.heads), "n_identifiers": census.n_identifiers}
     if not kept:
         found["still"] = stillness.keep(census, ours=ours, judged=settled.judged) if settled.is_as_it_was else {}

@@ -201,7 +201,9 @@ def _refresh_due(session: Session, counts: Counts, *, until: float | None, is_as
     if is_whole:
         brake.rearm(hospital=session.hospital, now=clock.now())
         janitor.clean(hospital=session.hospital, claim=session.claim, now=clock.now())
-    session.journal.receipt = certificate.note_day(hospital=session.hospital, now=clock.now())
+    session.journal.receipt = certificate.note_day(
+        hospital=session.hospital, now=clock.now(), is_still=session.is_still
+    )
 
 
 def _refresh_all(

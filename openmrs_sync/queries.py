@@ -339,6 +339,21 @@ def live_identifiers(identifier_type_ids: Iterable[int]) -> str:
     )
 
 
+def identifier_sums(identifier_type_ids: Iterable[int]) -> str:
+    """(count, sum, sum) of two CRC32 of each live identifier of these types: its own id, person and text, forwards and
+    backwards. Computed at the source, so that nothing travels; in one encoding, so that we can compute it, too.
+    """
+    orders = (
+        "patient_identifier_id, '|', patient_id, '|', identifier",
+        "identifier, '|', patient_id, '|', patient_identifier_id",
+    )
+    sums = [f"SUM(CRC32(CONVERT(CONCAT({columns}) USING utf8mb4)))" for columns in orders]
+    return (
+        f"SELECT COUNT(*), {', '.join(sums)}"
+        f" FROM patient_identifier WHERE identifier_type IN {_ids(identifier_type_ids)} AND voided = 0"
+    )
+
+
 def largest_id(table: str) -> str:
     """The head of a table, from its primary key alone."""
     return f"SELECT MAX({PRIMARY[table]}) FROM {table}"

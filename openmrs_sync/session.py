@@ -38,6 +38,8 @@ class Session:
     crowded_persons: frozenset[int] = frozenset()
     doctors_named: set[str] = field(default_factory=set)
     concepts_told: set[str] = field(default_factory=set)
+    #: the look found that no link came, changed or went since the last one
+    is_still: bool = False
     #: nothing of this hospital and epoch was stored when the run began
     is_first: bool = False
     #: persons whose refresh failed in this run; they wait by themselves

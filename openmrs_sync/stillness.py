@@ -3,7 +3,7 @@
 What a census comes to follows from five things, and each of them is compared with what it was then, by what the
 databases say themselves; nobody has to remember to say that it moved:
 
-    the identifiers at the hospital    read whole at every look, and hashed (`discovery.read_identifiers`)
+    the identifiers at the hospital    summed up there, in one statement (`discovery.Identifiers` says how sure that is)
     the rules                          the very text of the rooms that match, the chosen types, the placeholders
     who holds which number             ) the ids of `IdentityMove`, which the database writes by triggers in the commit
     who is linked to whom              ) that moves a number or a link, whoever makes it and by whatever way
@@ -63,11 +63,10 @@ def recall(still: Mapping[str, Any], *, ours: bytes | None, identifiers: Identif
     """The census that `still` was kept of, with those persons alone who are judged at every look; None when something
     moved since.
     """
-    if ours is None or still.get("of") != _key(ours, identifiers.digest):
+    if ours is None or still.get("of") != _key(ours, identifiers):
         return None
     return Census(
-        n_identifiers=identifiers.n,
-        digest=identifiers.digest,
+        identifiers=identifiers,
         patients={person_id: [UUID(one) for one in patients] for person_id, patients in still["judged"]},
         crowded_persons=frozenset(still["crowded"]),
         numbered=frozenset(),
@@ -79,14 +78,14 @@ def keep(census: Census, *, ours: bytes | None, judged: Iterable[int]) -> dict[s
     if ours is None:
         return {}
     return {
-        "of": _key(ours, census.digest),
+        "of": _key(ours, census.identifiers),
         "judged": [[person_id, [one.hex for one in census.patients[person_id]]] for person_id in judged],
         "crowded": sorted(census.crowded_persons),
     }
 
 
-def _key(ours: bytes, digest: bytes) -> str:
-    return (ours + digest).hex()
+def _key(ours: bytes, theirs: Identifiers) -> str:
+    return f"{ours.hex()} {theirs.n} {theirs.forwards} {theirs.backwards}"
 
 
 @cache
