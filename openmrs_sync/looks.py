@@ -1,7 +1,7 @@
 """One look at a hospital: the census becomes links, the watch becomes marks. What was seen is saved with the marks."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,13 +13,15 @@ from openmrs_sync import anchors, brake, discovery, identity, links, queries, re
 from openmrs_sync.errors import SourceWentQuiet
 from openmrs_sync.matcher import CROWD
 from openmrs_sync.models import Watermark
-from openmrs_sync.rows import Head, chunks
+from openmrs_sync.rows import CHUNK, Head, chunks
 from openmrs_sync.session import Session
 from openmrs_sync.stores import conflict_target
 from passport.models.links import LinkState
 from passport.registration import normalise_national_id, placeholder_numbers
 
 DEEP_EVERY = timedelta(minutes=15)
+#: Of so many persons at once the fingerprints are in memory: a kilobyte each.
+FINGERPRINTS = 4 * CHUNK
 
 
 def look(session: Session, *, deep: bool | None, now: datetime, with_voids: bool = False) -> None:
@@ -48,8 +50,7 @@ def look(session: Session, *, deep: bool | None, now: datetime, with_voids: bool
             "and that the database is whole."
         )
     session.crowded_persons = census.crowded_persons
-    known = identity.known_of(session.hospital, person_ids=kept.patients) if kept else identity.known(session.hospital)
-    settled = _settle(session, census=census, known=known, now=now)
+    settled = _settle(session, census=census, is_kept=kept is not None, now=now)
     session.is_still = kept is not None and settled.is_as_it_was
     found: dict[str, Any] = {"heads": _as_json(seen.heads), "n_identifiers": census.n_identifiers}
     if not kept:
@@ -114,10 +115,13 @@ class _Settled:
     is_as_it_was: bool
 
 
-def _settle(
-    session: Session, *, census: discovery.Census, known: Mapping[int, identity.KnownLink], now: datetime
-) -> _Settled:
-    """Make the links what the census and the matcher say. Ending many at once is what the brake is for."""
+def _settle(session: Session, *, census: discovery.Census, is_kept: bool, now: datetime) -> _Settled:
+    """Make the links what the census and the matcher say. Ending many at once is what the brake is for.
+
+    `is_kept`: of a kept census only those who are judged are compared; all others are as they were.
+    """
+    whose = census.patients if is_kept else None
+    known = identity.known(session.hospital) if whose is None else identity.known_of(session.hospital, person_ids=whose)
     judged = identity.to_judge(census=census.patients, crowded=census.crowded_persons, links=known)
     n_changed = 0
     for part in chunks(judged):
@@ -146,9 +150,9 @@ def _settle(
 def _look_deeper(session: Session, *, census: discovery.Census, persons: set[int], now: datetime) -> dict[str, Any]:
     """Add to `persons` whoever changed without leaving a new row; return what to remember."""
     fetch, tables, watermark = session.source.fetch, session.schema, session.watermark
-    fresh = links.linked(session.hospital).exclude(refreshed_at=None)
-    fingerprints = dict(fresh.values_list("person_id", "fingerprint"))
-    persons |= watcher.changed_fingerprints(fetch, schema=tables, fingerprints=fingerprints)
+    fresh = links.linked(session.hospital).exclude(refreshed_at=None).values_list("person_id", "fingerprint")
+    for part in chunks(fresh.iterator(chunk_size=FINGERPRINTS), FINGERPRINTS):
+        persons |= watcher.changed_fingerprints(fetch, schema=tables, fingerprints=dict(part))
     session.claim.renew()
     revoided, voided_obs = _look_at_voids(session)
     stamped, stamps = watcher.stamped(fetch, schema=tables, since=watermark.stamps)
