@@ -2,9 +2,9 @@
 
 import sys
 
-from bench import lag, pages, seconds, table
+from bench import lag, load, pages, seconds, table
 
-PARTS = {"table": table.main, "pages": pages.main, "lag": lag.main, "seconds": seconds.main}
+PARTS = {"table": table.main, "pages": pages.main, "load": load.main, "lag": lag.main, "seconds": seconds.main}
 
 
 def main() -> int:

@@ -1,6 +1,9 @@
 """The bench in small: what it counts holds at any speed of the machine. Its times are for `./run bench` alone."""
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ import pytest
 from bench import generated
 from bench.engine import PASSWORD, READER
 from bench.figures import AIM, FLOOR, MISSED, Figure
-from bench.stores import Template, run_engine
+from bench.stores import ROOT, Template, run_engine
 from tests.openmrs.server import MariaDBServer
 
 #: Persons with twenty obs each. The larger one is more than a few batches, so that memory has every chance to grow.
@@ -81,3 +84,22 @@ def test_a_figure_that_was_not_measured_says_so_and_why() -> None:
     figure = Figure(name="speed", value=None, unit="×", floor=1, aim=2, note="no server here")
     assert figure.verdict == "not measured"
     assert "no server here" in figure.row()
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_every_visitor_is_answered_while_hospitals_are_read_for_the_first_time() -> None:
+    size = ["--minutes", "0.1", "--rate", "5", "--patients", "2", "--records", "60", "--obs", "2000"]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "load", *size], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert "errors 0 of 30 (target: 0)" in done.stdout, done.stdout + done.stderr
+    assert [line.split()[:2] for line in done.stdout.splitlines()[2:6]] == [
+        ["history", "10"],
+        ["overview", "10"],
+        ["API", "10"],
+        ["all", "30"],
+    ]
+    assert re.search(r"first syncs alone [\d,]+ source rows/s \(of 2\)", done.stdout)
+    assert re.search(r"beside the visitors [\d,]+ source rows/s \(of [1-9]", done.stdout)
