@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bench.audit_writers import STORES, store
+from bench.pages import CLIENTS, ask
 from bench.server import generate
 from bench.web import ROOT, Client, Served, cookies_of, quantile, served, set_up_django, token_of
 from tests.openmrs.server import MariaDBServer
@@ -207,6 +208,8 @@ class Seen:
 
 def visited(visits: Visits, *, server: Served, rate: float, seconds: float) -> tuple[list[Seen], float]:
     """What visitors saw, each request at its moment; and the seconds of CPU that gunicorn used."""
+    for kind, address in KINDS.items():
+        ask(address, visits.headers(0, kind=kind), server=server, n=CLIENTS)  # workers load what they need with it
     waiting: queue.SimpleQueue[tuple[float, str, dict[str, str]] | None] = queue.SimpleQueue()
     seen: list[Seen] = []
     cpu, start = server.cpu(), time.perf_counter()

@@ -9,7 +9,10 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -29,6 +32,9 @@ from passport.views.correction_words import AskedWords, asked_words
 from passport.views.lines import Pages
 from passport.views.plain import NO_WORDS, explained, plain_words
 from passport.views.session import account_of, logged_in
+
+#: So much HTML counts as one record, where memory is counted in records.
+BYTES_OF_A_RECORD = 500
 
 
 def open_page(account: User, *, patient_id: UUID | None, action: Action, now: dt.datetime) -> Opened:
@@ -132,7 +138,15 @@ def _visits(
     request: HttpRequest, reading: Reading, form: HistoryFilterForm, *, pages: Pages, since: dt.datetime | None
 ) -> dict[str, Any]:
     """The visits of this page of the history, or the sentence that says why there are none."""
-    nothing = {"cards": [], "older": "", "newest": "", "chips": [], "choices": [], "is_filtered": True, "problem": ""}
+    nothing = {
+        "timeline": "",
+        "older": "",
+        "newest": "",
+        "chips": [],
+        "choices": [],
+        "is_filtered": True,
+        "problem": "",
+    }
     if not form.is_valid():
         return nothing | {"problem": _("One of the filters cannot be read, so nothing is listed. Correct it below.")}
     filters = form.filters()
@@ -142,16 +156,48 @@ def _visits(
         page = history.visits_page(scope=reading.seen.scope, reading=reading, filters=filters, cursor=cursor)
     except history.BadCursor:
         return nothing | {"problem": _("The address of this page is damaged. Begin again with the newest entries.")}
+    older = f"{pages.history}?{urlencode(query | {'cursor': page.next})}" if page.next else ""
     return {
-        "cards": lines.visit_cards(page.results, pages=pages, plain=plain_words(_inside(page.results)), since=since),
+        "visits": page.results,
+        "timeline": _timeline(reading, page.results, asked=(filters, cursor), older=older, pages=pages, since=since),
         "years": chart.year_links(page.years, here=_years_of(page.results), query=query, pages=pages),
-        "older": f"{pages.history}?{urlencode(query | {'cursor': page.next})}" if page.next else "",
+        "older": older,
         "newest": f"{pages.history}?{urlencode(query)}" if cursor else "",
         "chips": _chips(form, query, filters, pages=pages),
         "choices": choices(page.facets, filters=filters, query=query, pages=pages),
         "is_filtered": not filters.is_empty,
         "problem": "",
     }
+
+
+def _timeline(
+    reading: Reading,
+    visits: Sequence[VisitView],
+    *,
+    asked: tuple[Filters, str | None],
+    older: str,
+    pages: Pages,
+    since: dt.datetime | None,
+) -> SafeString:
+    """The visits as HTML, kept like what it was made of: half of a long page's time. Empty where there are none.
+
+    `asked`: which visits these are, as long as no record changes; what else the cards say is named beside it.
+    """
+    if not visits:
+        return SafeString()
+    records = _inside(visits)
+    plain = plain_words(records)
+    new = frozenset(record.id for record in records if since is not None and record.received_at > since)
+
+    def make() -> SafeString:
+        cards = lines.visit_cards(visits, pages=pages, plain=plain, since=since)
+        return render_to_string("passport/parts/cards.html", {"cards": cards, "older": older})
+
+    return reading.keep(
+        *("cards", asked, older, pages, new, get_language(), frozenset(plain.items())),
+        n_records=lambda html: len(html) // BYTES_OF_A_RECORD,
+        make=make,
+    )
 
 
 def _inside(visits: Sequence[VisitView]) -> list[RecordView]:

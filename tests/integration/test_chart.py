@@ -205,8 +205,8 @@ def test_each_year_leads_to_the_page_that_begins_with_it(chart: Chart) -> None:
         ("No date", "1 visit", False),
     ]
     for each in years:
-        cards = client.get(each.url).context["cards"]
-        assert (cards[0].visit.date or "No date")[: len(each.name)] == each.name
+        visits = client.get(each.url).context["visits"]
+        assert (visits[0].date or "No date")[: len(each.name)] == each.name
 
 
 def test_the_years_keep_the_filters(chart: Chart) -> None:
@@ -347,3 +347,29 @@ def test_twelve_thousand_records_make_no_more_queries_and_no_larger_page(
     large = pages()
     assert [n for n, _size in large] == [n for n, _size in small]
     assert all(size < 2.5 * before for (_, size), (_, before) in zip(large, small, strict=True))
+
+
+@pytest.mark.slow
+def test_cards_that_were_kept_speak_as_the_reader_does_and_lead_to_their_pages(patient: Patient) -> None:
+    now = timezone.now()
+    hospital = make_hospital(name="Ruhengeri", now=now)
+    chart = Chart(patient=patient, hospital=hospital, now=now)
+    chart.add(concept="Fever", value="yes", at=chart.moment(2, "09:40:00"))
+    chart.save()
+    doctor = make_account(username="bob", role="doctor", hospital=hospital)
+    own, theirs = reverse("own_history"), reverse("patient_history", args=[patient.pk])
+    kept.forget()
+
+    def page(user: Any, address: str, language: str = "en") -> str:
+        return logged_in(user).get(address, headers={"Accept-Language": language}).content.decode()
+
+    key = chart.records[0].key
+    first = page(patient.user, own)
+    assert f'href="{reverse("own_record", args=[key])}"' in first
+    assert "Entries outside a visit" in first
+    assert "Entries outside a visit" not in page(patient.user, own, language="fr")
+    assert f'href="{reverse("patient_record", args=[patient.pk, key])}"' in page(doctor, theirs)
+    assert f'href="{reverse("own_record", args=[key])}"' not in page(doctor, theirs)
+    Hide.objects.create(patient=patient, kind="category", category="test", created_at=now)
+    assert "Fever" not in page(doctor, theirs)
+    assert "kept from doctors" in page(patient.user, own)
