@@ -436,6 +436,19 @@ class Renderer:
             "details": details,
         }
 
+    def stopped_by(self, order: Row) -> Row:
+        """By the last order of the same person that discontinued or revised it."""
+        later = [
+            one
+            for one in self.tables.having("orders", "previous_order_id", order["order_id"])
+            if one["patient_id"] == order["patient_id"]
+            and one["order_action"] in ("DISCONTINUE", "REVISE")
+            and not one["voided"]
+        ]
+        if not later:
+            return {}
+        return {"stopped_by": self.provider(later[-1]["orderer"]), "stopped_action": later[-1]["order_action"]}
+
     def _orders(self, row: Row) -> Row:
         drug: Row = self.tables.get("drug_order", row["order_id"]) or {}
         frequency = self.tables.get("order_frequency", drug.get("frequency"))
@@ -467,6 +480,8 @@ class Renderer:
             "order_number": row["order_number"],
             "started": self.moment(at),
         }
+        if row["date_stopped"] is not None:
+            details |= self.stopped_by(row)
         ordered_by = {"provider": self.provider(row["orderer"]), "provider_uuid": self.provider_uuid(row["orderer"])}
         return ordered_by | {
             "concept": name or drug.get("drug_non_coded") or self.concept(row["concept_id"]) or "Unknown drug",
