@@ -112,14 +112,40 @@ def identifiers(schema: Schema, person_ids: Iterable[int], identifier_type_ids: 
 # ------------------------------------------------------------------------------ reader: rows of persons
 
 
+_OBS = (
+    "obs_id uuid person_id concept_id encounter_id order_id obs_datetime location_id obs_group_id value_coded"
+    " value_coded_name_id value_drug value_datetime value_numeric value_modifier value_text value_complex"
+    " value_boolean comments status interpretation previous_version date_created voided void_reason"
+)
+
+
 def obs(schema: Schema, person_ids: Iterable[int]) -> str:
     """`ObsRow`. Voided rows too: they are counted, and a live row may hang on one."""
-    names = (
-        "obs_id uuid person_id concept_id encounter_id order_id obs_datetime location_id obs_group_id value_coded"
-        " value_coded_name_id value_drug value_datetime value_numeric value_modifier value_text value_complex"
-        " value_boolean comments status interpretation previous_version date_created voided void_reason"
+    return _of_persons(schema, "obs", "person_id", _OBS, person_ids)
+
+
+def obs_of_one(schema: Schema, person_id: int, *, ids: range | None = None, after: int = -1, limit: int = 0) -> str:
+    """`ObsRow` and a hash of it, of one person: those with these ids, or the next `limit` in the order of their ids."""
+    where = f"person_id = {int(person_id)} AND {_between('obs_id', ids)} AND obs_id > {int(after)}"
+    return (
+        f"SELECT {_columns(schema, 'obs', _OBS)}, {_hash_of_obs(schema)} FROM obs{_forced(schema, 'obs', 'person_id')}"
+        f" WHERE {where} ORDER BY obs_id{f' LIMIT {int(limit)}' if limit else ''}"
     )
-    return _of_persons(schema, "obs", "person_id", names, person_ids)
+
+
+def obs_sums(schema: Schema, person_id: int, ids: range) -> str:
+    """(number of rows, sum of their hashes) of one person, of these ids: the rows stay at the server."""
+    return (
+        f"SELECT COUNT(*), SUM({_hash_of_obs(schema)}) FROM obs{_forced(schema, 'obs', 'person_id')}"
+        f" WHERE person_id = {int(person_id)} AND {_between('obs_id', ids)}"
+    )
+
+
+def _hash_of_obs(schema: Schema) -> str:
+    """Over every column that we read. As bytes: columns of one table may differ in their character sets."""
+    names = [_column(schema, "obs", name) for name in _OBS.split()]
+    texts = [f"COALESCE(CAST({name} AS BINARY), '~')" for name in names if name != "NULL"]
+    return f"CRC32(CONCAT_WS('|', {', '.join(texts)}))"
 
 
 def encounters(schema: Schema, person_ids: Iterable[int]) -> str:

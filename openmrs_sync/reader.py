@@ -34,6 +34,18 @@ Row = TypeVar("Row", bound=NamedTuple)
 _LARGE_TABLES = ("obs", "encounter", "visit", "orders")
 
 
+#: Obs of one person that one statement reads; who has more is read in legs.
+LEG_ROWS = 20_000
+
+
+class Leg(NamedTuple):
+    """A part of one person's obs, read by itself. `sums`: number of rows, and sum of their hashes."""
+
+    ids: range
+    rows: list[ObsRow]
+    sums: tuple[int, int]
+
+
 def plan(fetch: Fetch, schema: Schema, *, person_ids: Sequence[int], max_rows: int = 15_000) -> list[list[int]]:
     """Return the persons in batches of at most `max_rows` rows each, in the given order.
 
@@ -54,11 +66,51 @@ def plan(fetch: Fetch, schema: Schema, *, person_ids: Sequence[int], max_rows: i
     return batches
 
 
+def read_legs(fetch: Fetch, schema: Schema, *, person_id: int) -> list[Leg]:
+    """The obs of a person who has more than LEG_ROWS, in legs; of anybody else nothing. Call it outside of a snapshot.
+
+    Each statement is a moment of its own, so no lock outlasts it; `read_batch` takes the legs to one moment.
+    """
+    n_obs = count_rows(fetch, schema, table="obs", person_ids=[person_id]).get(person_id, 0)
+    legs: list[Leg] = []
+    after = -1
+    while n_obs > LEG_ROWS:
+        found = fetch(queries.obs_of_one(schema, person_id, after=after, limit=LEG_ROWS), ())
+        if found:
+            ids = range(after + 1, found[-1][0] + 1)
+            legs.append(Leg(ids, _without_hash(found), (len(found), sum(row[-1] for row in found))))
+            after = found[-1][0]
+        if len(found) < LEG_ROWS:
+            break
+    return legs
+
+
+def _join_legs(fetch: Fetch, schema: Schema, legs: Sequence[Leg], *, person_id: int) -> list[ObsRow]:
+    """The person's obs as they are in this snapshot: a leg in which anything moved meanwhile is read again."""
+    rows: list[ObsRow] = []
+    for leg in legs:
+        ((n, hashes),) = fetch(queries.obs_sums(schema, person_id, leg.ids), ())
+        is_same = (n, int(hashes or 0)) == leg.sums
+        rows += leg.rows if is_same else _without_hash(fetch(queries.obs_of_one(schema, person_id, ids=leg.ids), ()))
+    newer = fetch(queries.obs_of_one(schema, person_id, after=legs[-1].ids.stop - 1), ())
+    return rows + _without_hash(newer)
+
+
+def _without_hash(rows: Iterable[tuple[Any, ...]]) -> list[ObsRow]:
+    return [ObsRow._make(row[:-1]) for row in rows]
+
+
 def read_batch(
-    fetch: Fetch, schema: Schema, *, person_ids: Sequence[int], identifier_type_ids: Sequence[int]
+    fetch: Fetch,
+    schema: Schema,
+    *,
+    person_ids: Sequence[int],
+    identifier_type_ids: Sequence[int],
+    legs: Sequence[Leg] = (),
 ) -> SourceBatch:
     """Return every row of these persons, voided ones too, and what these rows hang on.
 
+    `legs`: of the one person, what `read_legs` gave just before this snapshot.
     Persons that do not exist are absent from `persons`. Raises HospitalUnreachable, SchemaMismatch.
     """
     persons, identifiers = read_identity(fetch, schema, person_ids=person_ids, identifier_type_ids=identifier_type_ids)
@@ -68,7 +120,10 @@ def read_batch(
             return []
         return _read(fetch, lambda ids: query(schema, ids), person_ids, shape)
 
-    obs = rows_of("obs", queries.obs, ObsRow)
+    if legs:
+        obs = _join_legs(fetch, schema, legs, person_id=person_ids[0])
+    else:
+        obs = rows_of("obs", queries.obs, ObsRow)
     encounters = rows_of("encounter", queries.encounters, EncounterRow)
     visits = rows_of("visit", queries.visits, VisitRow)
     diagnoses = rows_of("encounter_diagnosis", queries.diagnoses, DiagnosisRow)

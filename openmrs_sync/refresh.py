@@ -79,9 +79,13 @@ def prepare(session: Session, *, link_ids: Sequence[UUID]) -> Prepared:
 
 
 def read(session: Session, *, prepared: Prepared) -> Read:
-    """The source's side, in one snapshot. Touches nothing of our store, so it may run in another thread."""
+    """The source's side, as one snapshot has it. Touches nothing of our store, so it may run in another thread."""
+    persons = prepared.persons
+    legs: Sequence[reader.Leg] = ()
+    if len(persons) == 1:  # a giant goes alone
+        legs = reader.read_legs(session.source.fetch, session.schema, person_id=next(iter(persons)))
     with session.source.snapshot():
-        return _read(session, persons=prepared.persons, stored=prepared.stored)
+        return _read(session, persons=persons, stored=prepared.stored, legs=legs)
 
 
 def write(session: Session, *, prepared: Prepared, read: Read) -> Written:
@@ -189,13 +193,19 @@ def _links_to_write(session: Session, *, link_ids: Sequence[UUID]) -> dict[int, 
     }
 
 
-def _read(session: Session, *, persons: Mapping[int, LinkToWrite], stored: Mapping[str, StoredRecord]) -> Read:
+def _read(
+    session: Session,
+    *,
+    persons: Mapping[int, LinkToWrite],
+    stored: Mapping[str, StoredRecord],
+    legs: Sequence[reader.Leg],
+) -> Read:
     """Everything that must come from one and the same moment of the source."""
     fetch, keys = session.source.fetch, session.keys
     read_at = session.claim.clock.now()
     anchors.check(fetch, anchors=session.watermark.anchors)
     batch = reader.read_batch(
-        fetch, session.schema, person_ids=list(persons), identifier_type_ids=session.identifier_type_ids
+        fetch, session.schema, person_ids=list(persons), identifier_type_ids=session.identifier_type_ids, legs=legs
     )
     session.names.prepare(batch)
     owners: dict[str, int] = {}

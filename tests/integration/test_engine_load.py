@@ -309,6 +309,14 @@ EXPECTED: dict[str, tuple[Callable[[Schema, range], Sent], set[str]] | None] = {
         set(),
     ),
     "queries.groups_with_members": (lambda s, i: [(queries.groups_with_members(s, i), ())], set()),
+    "queries.obs_of_one": (
+        lambda s, i: [
+            (queries.obs_of_one(s, i.start, after=100, limit=20_000), ()),
+            (queries.obs_of_one(s, i.start, ids=range(100, 20_000)), ()),
+        ],
+        set(),
+    ),
+    "queries.obs_sums": (lambda s, i: [(queries.obs_sums(s, i.start, range(100, 20_000)), ())], set()),
     "queries.owners": (lambda s, i: [(queries.owners(one, i), ()) for one in tables(s)], set()),
     "queries.counts": (lambda s, i: [(queries.counts(s, one, i), ()) for one in tables(s)], set()),
     "queries.entries": (

@@ -161,3 +161,76 @@ def test_a_table_that_is_altered_under_our_snapshot_is_no_fault_of_anybody(
     monkeypatch.setattr(reader, "read_identity", alter_then_read)
     assert ward.try_to_sync(deep=False) == ("unreachable" if rule.is_kept else "misconfigured")
     rule.ends(Breaker.objects.get().state, kept=Breaker.State.CLOSED, taken_out=Breaker.State.OPEN)
+
+
+def when_first_obs_are_read(monkeypatch: pytest.MonkeyPatch, then: Any) -> None:
+    fetch, done = Source.fetch, []
+
+    def fetch_then(source: Source, sql: str, params: Any = ()) -> Any:
+        rows = fetch(source, sql, params)
+        if not done and "`value_numeric`" in sql:
+            done.append(True)
+            then()
+        return rows
+
+    monkeypatch.setattr(Source, "fetch", fetch_then)
+
+
+@pytest.mark.slow
+def test_what_changed_between_the_legs_of_a_giant_is_read_again(
+    ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T45, T81: each leg is a moment of its own, and all that is kept is of one moment."""
+
+    def unlooked(_fetch: Any, _schema: Any, legs: list[reader.Leg], **_person: Any) -> Any:
+        return [row for leg in legs for row in leg.rows]
+
+    rule.instead(reader, "_join_legs", unlooked)
+    monkeypatch.setattr(reader, "LEG_ROWS", 4)
+    giant, other = ward.add_holder(ALICE), ward.add_holder(BOB)
+    monkeypatch.setattr(pipeline, "BATCH_ROWS", 8)
+    edited, voided, deleted, moved, *_ = ward.see(giant, *range(50, 60))
+
+    def change() -> None:
+        ward.pretend.update("obs", edited, value_numeric=80.0)  # in place, as 1.x does
+        ward.pretend.update("obs", voided, voided=1)
+        ward.pretend.delete("obs", deleted)
+        ward.pretend.update("obs", moved, person_id=other, encounter_id=None)
+        ward.pretend.add_obs(giant, "weight", 81.0)
+
+    when_first_obs_are_read(monkeypatch, change)
+    ward.try_to_sync(deep=False)
+    rule.ends(
+        sorted(ward.seen_by(ALICE)),
+        kept=["54", "55", "56", "57", "58", "59", "80", "81"],
+        taken_out=["50", "51", "52", "54", "55", "56", "57", "58", "59", "81"],  # one wrong, one voided, one deleted
+    )
+    if rule.is_kept:
+        assert ward.seen_by(BOB) == ["53"]
+
+
+@pytest.mark.slow
+def test_a_giant_is_read_in_legs_and_locks_nobody_out_between_them(
+    ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T45, T89: the hospital alters `obs` while the largest of its patients is read."""
+    rule.instead(reader, "read_legs", lambda *_, **__: [])
+    monkeypatch.setattr(reader, "LEG_ROWS", 4)
+    ward.see(ward.add_holder(ALICE), *range(50, 60))
+    altered: list[str] = []
+
+    def alter() -> None:
+        with contextlib.closing(ward.pretend.server.connect(ward.pretend.database, autocommit=True)) as hospital:
+            cursor = hospital.cursor()
+            cursor.execute("SET SESSION lock_wait_timeout = 1")
+            try:
+                cursor.execute("ALTER TABLE obs COMMENT 'while they read'")
+            except MySQLdb.OperationalError as error:
+                altered.append(f"error {error.args[0]}")
+            else:
+                altered.append("at once")
+
+    when_first_obs_are_read(monkeypatch, alter)
+    ward.look()
+    rule.ends(altered, kept=["at once"], taken_out=["error 1205"])
+    assert ward.seen_by(ALICE) == [str(weight) for weight in range(50, 60)]
