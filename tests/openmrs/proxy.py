@@ -62,6 +62,7 @@ class Connection:
     n_bytes: int = 0
     n_statements: int = 0
     threads: list[threading.Thread] = field(default_factory=list)
+    n_ended: int = 0  # of the threads, whether or not they are gone already
 
     def end(self) -> None:
         for one in (self.client, self.server):
@@ -184,8 +185,8 @@ class Proxy:
             pump(connection)
         connection.end()
         with self._lock:
-            others = [one for one in connection.threads if one is not threading.current_thread() and one.is_alive()]
-            if not others and connection in self._connections:
+            connection.n_ended += 1
+            if connection.n_ended == len(connection.threads):
                 self._connections.discard(connection)
                 connection.client.close()
                 connection.server.close()
