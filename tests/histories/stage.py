@@ -540,8 +540,8 @@ class Stage:
 
     def visible(self) -> list[Seen]:
         """By the product's own door, which is not asked again while nothing was written to our store."""
-        n_changed = connection.connection.total_changes
-        if n_changed != self._seen[0]:
+        n_changed = getattr(connection.connection, "total_changes", None)  # SQLite counts; others are always asked
+        if n_changed is None or n_changed != self._seen[0]:
             seen = [
                 (link, list(scope.records_of(patient, [link])))
                 for patient in self.holders

@@ -33,7 +33,7 @@ NUMBER = "1199080012345678"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_asked() -> None:
+def _nothing_asked(db: None) -> None:
     cache.clear()
 
 

@@ -56,7 +56,7 @@ class World:
 
 
 @pytest.fixture(autouse=True)
-def _ground(settings: Any) -> None:
+def _ground(settings: Any, db: None) -> None:
     cache.clear()  # failed log-ins of the test before
     Path(settings.STATIC_ROOT).mkdir(exist_ok=True)  # whitenoise warns of a folder that is not there
 
