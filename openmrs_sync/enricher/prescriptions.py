@@ -77,12 +77,15 @@ def order_renderer(context: Context, orders: Iterable[OrderRow]) -> Callable[[Or
 
 
 def _followers(orders: Iterable[OrderRow]) -> dict[tuple[int, int], OrderRow]:
-    """Return person and order → the order that stopped it: OpenMRS writes another row for that, of who stopped it."""
-    return {
-        (row.patient_id, row.previous_order_id): row
-        for row in orders
-        if row.previous_order_id is not None and row.order_action in STOPPING and not row.voided
-    }
+    """Return person and order → the order that stopped it: OpenMRS writes another row for that, of who stopped it.
+
+    Of several the newest by its id: the source may send its rows in any order.
+    """
+    stopping = [
+        row for row in orders if row.previous_order_id is not None and row.order_action in STOPPING and not row.voided
+    ]
+    stopping.sort(key=lambda row: row.order_id)
+    return {(row.patient_id, row.previous_order_id): row for row in stopping if row.previous_order_id is not None}
 
 
 def _stop(context: Context, row: OrderRow, follower: OrderRow | None) -> dict[str, object]:

@@ -250,6 +250,16 @@ def test_a_stopped_prescription_tells_who_stopped_it(action: str) -> None:
     assert (details["stopped_by"], details["stopped_action"]) == ("Nurse Keza", action)
 
 
+@pytest.mark.parametrize("places", [(0, 1, 2), (2, 1, 0)])
+def test_of_two_stops_the_newer_one_counts_in_whatever_order_they_come(places: tuple[int, ...]) -> None:
+    stops = [order(n, order_action="DISCONTINUE", previous_order_id=40, orderer=who) for n, who in ((41, 1), (42, 2))]
+    orders = [order(date_stopped=LATER, orderer=1), *stops]
+
+    details = json.loads(by_id(render_rows(*(orders[place] for place in places)))[40].details)
+
+    assert details["stopped_by"] == "Nurse Keza"
+
+
 @pytest.mark.parametrize(
     "earlier, stop",
     [({}, {}), ({"date_stopped": LATER}, {"voided": 1}), ({"date_stopped": LATER}, {"order_action": "RENEW"})],
