@@ -31,7 +31,7 @@ from passport.models.links import LinkState
 from passport.registration import normalise_national_id, placeholder_numbers
 
 #: Source rows in one batch; a snapshot is as long as one.
-BATCH_ROWS = 8_000
+BATCH_ROWS = 2_000
 PLAN_PERSONS = 4_000
 MOST_CONCEPTS = 25
 #: Records a second that our store takes, where no run has shown it yet.

@@ -34,7 +34,7 @@ from passport.models.links import LinkState
 
 log = logging.getLogger(__name__)
 
-#: Source rows in one batch, so that a snapshot stays well under 5 seconds and memory small. A giant person goes alone.
+#: Source rows in one batch at most, so that memory stays small. A giant person goes alone.
 BATCH_ROWS = 8_000
 #: Links that are planned at once.
 PLAN_LINKS = 4_000
@@ -217,12 +217,16 @@ def _refresh_all(
 ) -> bool:
     """Refresh these links in batches; False when the time was over before all were tried."""
     pauses = _Pauses(until=until, is_paced=is_paced, is_quiet_kept=is_quiet_kept)
+    left, batches = deque(link_ids), deque[list[UUID]]()
     with ReadAhead(session) as ahead:
-        for start in range(0, len(link_ids), PLAN_LINKS):
-            batches = deque(_plan(session, link_ids=link_ids[start : start + PLAN_LINKS]))
-            is_last = start + PLAN_LINKS >= len(link_ids)
-            if not _refresh_batches(session, counts, batches=batches, ahead=ahead, pauses=pauses, is_last=is_last):
+        while left or batches:
+            part = [left.popleft() for _ in range(min(PLAN_LINKS, len(left)))]
+            ahead.free_source()
+            batches += _plan(session, link_ids=part)
+            if not _refresh_batches(session, counts, batches=batches, ahead=ahead, pauses=pauses, is_last=not left):
                 return False
+            while len(batches) > 1:  # planned for another tempo; but for the first, which is read ahead
+                left.extendleft(reversed(batches.pop()))
     if session.n_set_aside and not counts.n_persons:
         raise PersonFailed(
             f"None of {session.n_set_aside} persons could be read because of a fault in Patient Passport. "
@@ -264,8 +268,9 @@ def _refresh_batches(
     is_last: bool,
 ) -> bool:
     """Refresh one batch after the other; False when the run must end before the last. `is_last`: nobody comes after
-    these.
+    these. Those that the source turned out too fast or too slow for are left in `batches`.
     """
+    planned_for = session.tempo.rows
     while batches:
         if pauses.is_over(session):
             # what is left stays stale; an admin's change of settings must not end up half applied
@@ -281,6 +286,8 @@ def _refresh_batches(
             _set_aside(session, batch, batches, error)
         if batches or not is_last:
             pauses.rest(session, n_rows=session.source.n_rows - n_rows, seconds=time.monotonic() - began)
+        if session.tempo.rows != planned_for:
+            break
     return True
 
 
@@ -297,10 +304,12 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _plan(session: Session, *, link_ids: Sequence[UUID]) -> list[list[UUID]]:
-    """Batches of links with at most BATCH_ROWS source rows each, in the given order."""
+    """Batches of links with as many source rows each as a snapshot may have here, in the given order."""
+    if not link_ids:
+        return []
     person_of = dict(Link.objects.filter(pk__in=link_ids).values_list("pk", "person_id"))
     ordered = {person_of[link_id]: link_id for link_id in link_ids if link_id in person_of}
-    max_rows = pace.batch_rows(hospital=session.hospital, most=BATCH_ROWS)
+    max_rows = pace.batch_rows(hospital=session.hospital, most=min(BATCH_ROWS, session.tempo.rows))
     plan = reader.plan(session.source.fetch, session.schema, person_ids=list(ordered), max_rows=max_rows)
     return [[ordered[person_id] for person_id in batch] for batch in plan]
 

@@ -34,10 +34,6 @@ Row = TypeVar("Row", bound=NamedTuple)
 _LARGE_TABLES = ("obs", "encounter", "visit", "orders")
 
 
-#: Obs of one person that one statement reads; who has more is read in legs.
-LEG_ROWS = 20_000
-
-
 class Leg(NamedTuple):
     """A part of one person's obs, read by itself. `sums`: number of rows, and sum of their hashes."""
 
@@ -66,21 +62,21 @@ def plan(fetch: Fetch, schema: Schema, *, person_ids: Sequence[int], max_rows: i
     return batches
 
 
-def read_legs(fetch: Fetch, schema: Schema, *, person_id: int) -> list[Leg]:
-    """The obs of a person who has more than LEG_ROWS, in legs; of anybody else nothing. Call it outside of a snapshot.
+def read_legs(fetch: Fetch, schema: Schema, *, person_id: int, max_rows: int) -> list[Leg]:
+    """The obs of a person who has more than that, in legs; of anybody else nothing. Call it outside of a snapshot.
 
     Each statement is a moment of its own, so no lock outlasts it; `read_batch` takes the legs to one moment.
     """
     n_obs = count_rows(fetch, schema, table="obs", person_ids=[person_id]).get(person_id, 0)
     legs: list[Leg] = []
     after = -1
-    while n_obs > LEG_ROWS:
-        found = fetch(queries.obs_of_one(schema, person_id, after=after, limit=LEG_ROWS), ())
+    while n_obs > max_rows:
+        found = fetch(queries.obs_of_one(schema, person_id, after=after, limit=max_rows), ())
         if found:
             ids = range(after + 1, found[-1][0] + 1)
             legs.append(Leg(ids, _without_hash(found), (len(found), sum(row[-1] for row in found))))
             after = found[-1][0]
-        if len(found) < LEG_ROWS:
+        if len(found) < max_rows:
             break
     return legs
 

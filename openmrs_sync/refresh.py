@@ -1,5 +1,6 @@
 """Refresh: read everything about a batch of persons and make our records equal to it. The only way a record changes."""
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from openmrs_sync.writer import Changes
 from passport.models import Doctor, SourceConcept
 from passport.models.links import LinkState
 from passport.registration import normalise_national_id
+
+#: Obs of one person that one statement reads at most; who has more is read in legs.
+LEG_ROWS = 20_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,9 +87,16 @@ def read(session: Session, *, prepared: Prepared) -> Read:
     persons = prepared.persons
     legs: Sequence[reader.Leg] = ()
     if len(persons) == 1:  # a giant goes alone
-        legs = reader.read_legs(session.source.fetch, session.schema, person_id=next(iter(persons)))
+        (person_id,) = persons
+        legs = reader.read_legs(
+            session.source.fetch, session.schema, person_id=person_id, max_rows=min(LEG_ROWS, session.tempo.rows)
+        )
+    n_rows, began = session.source.n_rows, time.monotonic()
     with session.source.snapshot():
-        return _read(session, persons=persons, stored=prepared.stored, legs=legs)
+        found = _read(session, persons=persons, stored=prepared.stored, legs=legs)
+    if not legs:
+        session.tempo.note(n_rows=session.source.n_rows - n_rows, seconds=time.monotonic() - began)
+    return found
 
 
 def write(session: Session, *, prepared: Prepared, read: Read) -> Written:
@@ -175,11 +186,15 @@ class ReadAhead:
         prepared = prepare(self._session, link_ids=link_ids)
         return prepared, read(self._session, prepared=prepared)
 
-    def _drop(self) -> None:
-        """Wait until the source is free; what was read ahead is read again when its turn comes."""
+    def free_source(self) -> None:
+        """Wait until nothing is read ahead any more: the source answers one thread at a time. What was read is kept."""
         if self._next:
             wait([self._next[2]])
-            self._next = None
+
+    def _drop(self) -> None:
+        """What was read ahead is read again when its turn comes."""
+        self.free_source()
+        self._next = None
 
 
 def _links_to_write(session: Session, *, link_ids: Sequence[UUID]) -> dict[int, LinkToWrite]:

@@ -9,7 +9,7 @@ from hospitals.connections import Source
 from hospitals.grants import check_grants
 from hospitals.identifier_types import resolve_identifier_types
 from hospitals.models import Hospital
-from openmrs_sync import links, schema
+from openmrs_sync import links, pace, schema
 from openmrs_sync.categoriser import make_categorise
 from openmrs_sync.claims import HeldClaim
 from openmrs_sync.dictionaries import Names
@@ -45,6 +45,7 @@ class Session:
     #: persons whose refresh failed in this run; they wait by themselves
     n_set_aside: int = 0
     journal: Journal = field(default_factory=Journal)
+    tempo: pace.Tempo = field(default_factory=pace.Tempo)
 
     def is_outdated(self) -> bool:
         """Whether an admin changed, since the session was opened, what decides how rows are matched or shown."""

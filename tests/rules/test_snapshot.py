@@ -11,7 +11,7 @@ import hospitals.queries
 from hospitals import connections, faults
 from hospitals.connections import Source
 from hospitals.errors import HospitalMisconfigured
-from openmrs_sync import pipeline, queries, reader, writer
+from openmrs_sync import pace, pipeline, queries, reader, refresh, writer
 from openmrs_sync.models import Breaker
 from tests.rules.ward import ALICE, BOB, CAROL, Rule, Ward, once
 
@@ -177,6 +177,30 @@ def when_first_obs_are_read(monkeypatch: pytest.MonkeyPatch, then: Any) -> None:
 
 
 @pytest.mark.slow
+def test_a_slow_server_is_asked_for_less_at_once(ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T45, T89: slow is who needs longer than nothing. The second batch was read ahead, as it had been planned."""
+    rule.instead(pace.Tempo, "note", lambda *_, **__: None)
+    monkeypatch.setattr(pace, "SNAPSHOT_SECONDS", 0.0)
+    monkeypatch.setattr(pace, "FEWEST_ROWS", 1)
+    monkeypatch.setattr(pipeline, "BATCH_ROWS", 8)
+    numbers = [f"11{n}806500112233" for n in range(10, 20)]
+    people = [ward.add_holder(number) for number in numbers]
+    for person in people:
+        ward.see(person, 60, 61)
+    snapshots: list[int] = []
+    read_batch = reader.read_batch
+
+    def noted(*arguments: Any, person_ids: Any, **options: Any) -> Any:
+        snapshots.append(len(person_ids))
+        return read_batch(*arguments, person_ids=person_ids, **options)
+
+    monkeypatch.setattr(reader, "read_batch", noted)
+    ward.look()
+    rule.ends(snapshots, kept=[2, 2, 1, 1, 1, 1, 1, 1], taken_out=[2, 2, 2, 2, 2])
+    assert [ward.seen_by(number) for number in numbers] == [["60", "61"]] * 10
+
+
+@pytest.mark.slow
 def test_what_changed_between_the_legs_of_a_giant_is_read_again(
     ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,7 +210,7 @@ def test_what_changed_between_the_legs_of_a_giant_is_read_again(
         return [row for leg in legs for row in leg.rows]
 
     rule.instead(reader, "_join_legs", unlooked)
-    monkeypatch.setattr(reader, "LEG_ROWS", 4)
+    monkeypatch.setattr(refresh, "LEG_ROWS", 4)
     giant, other = ward.add_holder(ALICE), ward.add_holder(BOB)
     monkeypatch.setattr(pipeline, "BATCH_ROWS", 8)
     edited, voided, deleted, moved, *_ = ward.see(giant, *range(50, 60))
@@ -215,7 +239,7 @@ def test_a_giant_is_read_in_legs_and_locks_nobody_out_between_them(
 ) -> None:
     """T45, T89: the hospital alters `obs` while the largest of its patients is read."""
     rule.instead(reader, "read_legs", lambda *_, **__: [])
-    monkeypatch.setattr(reader, "LEG_ROWS", 4)
+    monkeypatch.setattr(refresh, "LEG_ROWS", 4)
     ward.see(ward.add_holder(ALICE), *range(50, 60))
     altered: list[str] = []
 
