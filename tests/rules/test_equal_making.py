@@ -278,7 +278,7 @@ def test_what_is_in_a_voided_inner_group_is_not_shown(ward: Ward, rule: Rule) ->
     rule.reworded(
         context.Groups,
         "__missing__",
-        ("is_dead, above = is_dead or bool(own.voided), own.", "is_dead, above = bool(own.voided), own."),
+        ("above, is_dead or bool(own.voided), own.", "above, bool(own.voided), own."),
     )
     person = ward.add_holder(ALICE)
     outer = ward.pretend.add_obs(person, "diagnosis set")
