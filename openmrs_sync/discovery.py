@@ -55,9 +55,23 @@ class Census:
 
 
 def read_identifiers(fetch: Fetch, *, identifier_type_ids: Sequence[int]) -> Identifiers:
-    """What the source itself says of them, in one statement. Source: OpenMRS table `patient_identifier`."""
-    ((n, forwards, backwards),) = fetch(queries.identifier_sums(identifier_type_ids), ())
-    return Identifiers(n=n, forwards=int(forwards or 0), backwards=int(backwards or 0))
+    """What the source itself says of them, in pages by primary key. Source: OpenMRS table `patient_identifier`."""
+    pages: list[Identifiers] = []
+    after = -1
+    while True:
+        ((last, n, forwards, backwards),) = fetch(queries.identifier_sums(identifier_type_ids), (after, PAGE))
+        pages.append(Identifiers(n=n, forwards=int(forwards or 0), backwards=int(backwards or 0)))
+        if n < PAGE:
+            return _together(pages)
+        after = last
+
+
+def _together(pages: Sequence[Identifiers]) -> Identifiers:
+    return Identifiers(
+        n=sum(page.n for page in pages),
+        forwards=sum(page.forwards for page in pages),
+        backwards=sum(page.backwards for page in pages),
+    )
 
 
 def _sum_up(page: Sequence[Row]) -> Identifiers:
@@ -99,11 +113,7 @@ def take_census(
                 persons_of.setdefault(number, set()).add(person_id)
     crowded = {person_id for persons in persons_of.values() if len(persons) >= crowd for person_id in persons}
     return Census(
-        identifiers=Identifiers(
-            n=sum(page.n for page in pages),
-            forwards=sum(page.forwards for page in pages),
-            backwards=sum(page.backwards for page in pages),
-        ),
+        identifiers=_together(pages),
         patients={person_id: sorted(patients) for person_id, patients in found.items()},
         crowded_persons=frozenset(crowded),
         numbered=frozenset(numbered),

@@ -366,8 +366,8 @@ def live_identifiers(identifier_type_ids: Iterable[int]) -> str:
 
 
 def identifier_sums(identifier_type_ids: Iterable[int]) -> str:
-    """(count, sum, sum) of two CRC32 of each live identifier of these types: its own id, person and text, forwards and
-    backwards. Computed at the source, so that nothing travels; in one encoding, so that we can compute it, too.
+    """(last id, count, sum, sum) of a page of `live_identifiers`: two CRC32 of each one's own id, person and text,
+    forwards and backwards. Computed at the source, so that nothing travels; in one encoding, so that we can, too.
     """
     orders = (
         "patient_identifier_id, '|', patient_id, '|', identifier",
@@ -375,8 +375,8 @@ def identifier_sums(identifier_type_ids: Iterable[int]) -> str:
     )
     sums = [f"SUM(CRC32(CONVERT(CONCAT({columns}) USING utf8mb4)))" for columns in orders]
     return (
-        f"SELECT COUNT(*), {', '.join(sums)}"
-        f" FROM patient_identifier WHERE identifier_type IN {_ids(identifier_type_ids)} AND voided = 0"
+        f"SELECT MAX(patient_identifier_id), COUNT(*), {', '.join(sums)}"
+        f" FROM ({live_identifiers(identifier_type_ids)}) AS page"
     )
 
 

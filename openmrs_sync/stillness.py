@@ -3,7 +3,7 @@
 What a census comes to follows from five things, and each of them is compared with what it was then, by what the
 databases say themselves; nobody has to remember to say that it moved:
 
-    the identifiers at the hospital    summed up there, in one statement (`discovery.Identifiers` says how sure that is)
+    the identifiers at the hospital    summed up there, in pages (`discovery.Identifiers` says how sure that is)
     the rules                          the very text of the rooms that match, the chosen types, the placeholders
     who holds which number             ) the ids of `IdentityMove`, which the database writes by triggers in the commit
     who is linked to whom              ) that moves a number or a link, whoever makes it and by whatever way
