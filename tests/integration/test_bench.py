@@ -16,8 +16,9 @@ from bench.figures import AIM, FLOOR, MISSED, Figure
 from bench.stores import ROOT, Template, run_engine
 from tests.openmrs.server import MariaDBServer
 
-#: Persons with twenty obs each. The larger one is more than a few batches, so that memory has every chance to grow.
-SIZES = {"small": 600, "large": 3_000}
+#: Persons with twenty obs each. The smaller one has several batches of full size, and the larger one many, so that memory
+#: has every chance to grow.
+SIZES = {"small": 1_500, "large": 4_500}
 OBS_EACH = 20
 
 Runs = dict[str, dict[str, dict[str, Any]]]
