@@ -25,7 +25,7 @@ from hospitals.models import Hospital
 from openmrs_sync import queue
 from openmrs_sync.models import Claim
 from passport import environment
-from passport.models import AuditEvent, Link, Patient, Record, User
+from passport.models import AuditEvent, IdentityMove, Link, Patient, Record, User
 from passport.router import records_alias
 
 TARGET = "copy-target"
@@ -106,7 +106,10 @@ def _copy_control_plane() -> int:
         for model in models:
             if model not in SETTLED:  # a head of the audit, a row of the schedule
                 model._base_manager.using(TARGET).all().delete()
-        counts = {model: _copy(model, source=DEFAULT_DB_ALIAS) for model in models}
+        counts = {model: _copy(model, source=DEFAULT_DB_ALIAS) for model in models if model is not IdentityMove}
+        # last: the target's own triggers noted each number and link that came
+        IdentityMove.objects.using(TARGET).all().delete()
+        counts[IdentityMove] = _copy(IdentityMove, source=DEFAULT_DB_ALIAS)
         for sql in connection.ops.sequence_reset_sql(no_style(), models):
             with connection.cursor() as cursor:
                 cursor.execute(sql)
