@@ -16,8 +16,8 @@ from bench.figures import AIM, FLOOR, MISSED, Figure
 from bench.stores import ROOT, Template, run_engine
 from tests.openmrs.server import MariaDBServer
 
-#: Persons with twenty obs each. The smaller one has several batches of full size, and the larger one many, so that memory
-#: has every chance to grow.
+#: Persons with twenty obs each. The smaller one has several batches of full size, and the larger one many, so that
+#: memory has every chance to grow.
 SIZES = {"small": 1_500, "large": 4_500}
 OBS_EACH = 20
 
