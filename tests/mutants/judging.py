@@ -236,8 +236,8 @@ JUDGING = (
     Mutant(
         name="one-token-for-all",
         file=_CLAIMS,
-        old='token=F("token") + 1, ',
-        new="",
+        old='Greatest(F("token") + 1, int(now.timestamp()))',
+        new='F("token")',
         why="whoever took over cannot be told from whoever was there before",
         tests=(f"{RULES}late_writers.py::test_the_token_grows_with_every_claim",),
     ),

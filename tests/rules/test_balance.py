@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from openmrs_sync import balance, reader, receipts
-from openmrs_sync.stores.relational import RelationalStore
+from openmrs_sync.stores import record_store
 from passport.models import Link, Record
 from tests.integration import world
 from tests.rules.ward import ALICE, Rule, Ward
@@ -31,8 +31,9 @@ def lose_a_row_in_reading(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def lose_a_row_in_writing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slip of the store: the first record of a write does not arrive."""
-    upsert = RelationalStore.upsert
-    monkeypatch.setattr(RelationalStore, "upsert", lambda store, records, *, by: upsert(store, records[1:], by=by))
+    store_class = type(record_store())
+    upsert = store_class.upsert
+    monkeypatch.setattr(store_class, "upsert", lambda store, records, *, by: upsert(store, records[1:], by=by))
 
 
 def n_unexplained() -> int:
@@ -80,7 +81,7 @@ def test_what_is_stored_is_counted_in_the_store_after_writing(
 def test_a_withdrawn_record_does_not_count_as_stored(ward: Ward, rule: Rule) -> None:
     """T39: it would make up for one that is missing."""
     rule.reworded(
-        RelationalStore,
+        rule.store_under_locks(),
         "count_current",
         (" AND status = %s GROUP BY", " GROUP BY"),
         ("[*link_of, CURRENT]", "[*link_of]"),

@@ -10,7 +10,7 @@ from openmrs_sync import balance, pipeline, queries, reader, refresh, writer
 from openmrs_sync import session as sessions
 from openmrs_sync.enricher import context, statements
 from openmrs_sync.models import ParkedRow
-from openmrs_sync.stores.relational import RelationalStore
+from openmrs_sync.stores import record_store
 from passport.models import Record
 from tests.integration import world
 from tests.rules.ward import ALICE, BOB, Rule, Ward
@@ -38,6 +38,7 @@ def test_the_digest_covers_the_rendered_record(ward: Ward, rule: Rule) -> None:
 @pytest.mark.slow
 def test_the_digest_covers_whose_record_it_is(ward: Ward, rule: Rule) -> None:
     """T85: the number is corrected to Bob's: the same link, the same rows, another patient."""
+    rule.store_under_locks()
     digest_of = writer.digest_of
     rule.instead(writer, "digest_of", lambda row, _salt: digest_of(row, b""))
     world.register(BOB)
@@ -54,7 +55,7 @@ def test_the_digest_covers_whose_record_it_is(ward: Ward, rule: Rule) -> None:
 def test_a_record_that_was_withdrawn_is_not_taken_for_equal(ward: Ward, rule: Rule) -> None:
     """T20, T85: voided, read, un-voided: the row is again what it was, to the last byte."""
     rule.reworded(writer, "compare", ("elif known == (digest, link_id, True):", "elif known.digest == digest:"))
-    rule.reworded(RelationalStore, "withdraw", ("_reason = %s, digest = 0,", "_reason = %s,"))
+    rule.reworded(rule.store_under_locks(), "withdraw", ("_reason = %s, digest = 0,", "_reason = %s,"))
     (weight,) = ward.see(ward.add_holder(ALICE), 60)
     ward.sync()
     ward.pretend.void_obs(weight)
@@ -161,13 +162,14 @@ def test_a_transaction_has_at_most_so_many_rows(ward: Ward, rule: Rule, monkeypa
     monkeypatch.setattr(writer, "ROWS", 4)
     rule.reworded(writer, "write", ("for part in chunks(changes.upserts, ROWS):", "for part in [changes.upserts]:"))
     sizes: list[int] = []
-    upsert = RelationalStore.upsert
+    store_class = type(record_store())
+    upsert = store_class.upsert
 
     def noted(store: Any, records: Any, *, by: Any) -> None:
         sizes.append(len(records))
         upsert(store, records, by=by)
 
-    monkeypatch.setattr(RelationalStore, "upsert", noted)
+    monkeypatch.setattr(store_class, "upsert", noted)
     ward.see(ward.add_holder(ALICE), *range(50, 59))
     ward.sync()
     rule.ends(sizes, kept=[4, 4, 2], taken_out=[10])

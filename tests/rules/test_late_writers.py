@@ -21,6 +21,7 @@ def test_every_write_is_made_under_our_token_or_not_at_all(
     ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """T15, T79: frozen between reading and writing; another worker takes over, reads what is newer, and is done."""
+    rule.store_under_locks()
     rule.instead(claims.HeldClaim, "renew", lambda _claim: None)
     (weight,) = ward.see(ward.add_holder(ALICE), 60)
     render, taken_over = enricher.render, []
@@ -82,12 +83,27 @@ def test_a_hospital_is_claimed_by_one_worker_at_a_time(ward: Ward, rule: Rule) -
 
 def test_the_token_grows_with_every_claim(ward: Ward, rule: Rule) -> None:
     """Whoever takes over is told from whoever was there before, although both hold "the claim"."""
-    rule.reworded(claims, "claim", ('token=F("token") + 1, ', ""))
+    rule.reworded(claims, "claim", ('Greatest(F("token") + 1, int(now.timestamp()))', 'F("token")'))
     tokens = []
     for _ in range(2):
         with claims.claim(hospital=ward.hospital, clock=claims.Clock.at(timezone.now())) as held:
             tokens.append(held.token)
-    rule.ends(tokens[1] - tokens[0], kept=1, taken_out=0)
+    rule.ends(tokens[1] > tokens[0], kept=True, taken_out=False)
+
+
+def test_the_token_is_above_what_was_written_since_a_copy_that_was_put_back(ward: Ward, rule: Rule) -> None:
+    """T64: the records may stand in another database, which was not lost."""
+    rule.reworded(claims, "claim", ('Greatest(F("token") + 1, int(now.timestamp()))', 'F("token") + 1'))
+
+    def token_at(now: dt.datetime) -> int:
+        with claims.claim(hospital=ward.hospital, clock=claims.Clock.at(now)) as held:
+            return held.token
+
+    now = timezone.now()
+    copied = token_at(now)
+    written = [token_at(now + dt.timedelta(minutes=minute)) for minute in (1, 2)]
+    Claim.objects.update(token=copied)
+    rule.ends(token_at(now + dt.timedelta(minutes=3)) > max(written), kept=True, taken_out=False)
 
 
 def test_a_killed_worker_frees_its_hospital_by_time(ward: Ward, rule: Rule) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db.models import F
 from django.utils import timezone
 
 from openmrs_sync import enricher, janitor, links, pipeline
+from openmrs_sync.models import Claim
 from openmrs_sync.stores.relational import RelationalStore
 from openmrs_sync.stores.shapes import StoredRecord
 from passport.access import scope
@@ -86,7 +86,7 @@ def test_records_of_an_earlier_claim_are_not_read(ward: Ward, rule: Rule) -> Non
     person = ward.add_holder(ALICE)
     ward.see(person, 60)
     ward.sync()
-    Link.objects.update(min_token=F("min_token") + 100)
+    Link.objects.update(min_token=Claim.objects.get().token + 1)
     rule.ends(ward.seen_by(ALICE), kept=[], taken_out=["60"])
 
 
@@ -99,7 +99,7 @@ def test_a_refresh_withdraws_by_link_never_by_patient(ward: Ward, rule: Rule) ->
         found = Record.objects.filter(patient_id__in=asked)
         return {one.key: StoredRecord(one.digest, asked[one.patient_id], one.status == "current") for one in found}
 
-    rule.instead(RelationalStore, "of_links", of_patient)
+    rule.instead(rule.store_under_locks(), "of_links", of_patient)
     first = ward.add_holder(ALICE)
     second = ward.pretend.add_person(national_id=ALICE)
     ward.see(first, 60)
