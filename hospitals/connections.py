@@ -51,6 +51,9 @@ HASHED_LOGINS = "restricted-auth=mysql_native_password,caching_sha2_password,sha
 LONGEST_ROW = 16 * 1024 * 1024  # bytes
 MOST_MEMORY = 512 * 1024 * 1024  # bytes that this process may grow by in one statement
 SMALL_ROWS = f"[passport]\nmax-allowed-packet={LONGEST_ROW}\n"
+# A snapshot lets go of its tables that often, between two statements: whoever alters one waits no longer than this and
+# for the statement under way, however long the snapshot lasts.
+HELD_SECONDS = 1.0
 
 
 # Reading dates is the largest cost of a read, and a hospital's rows share few of them.
@@ -100,6 +103,7 @@ class Source:
         self._raw = raw
         self._deadline = Deadline(raw.fileno())
         self._in_snapshot = False
+        self._held_since = math.inf
 
     def close(self) -> None:
         """Watch the time no longer. The connection is its opener's."""
@@ -138,13 +142,22 @@ class Source:
         finally:
             self.seconds += perf_counter() - started
         self.n_rows += len(rows)
+        if time.monotonic() - self._held_since >= HELD_SECONDS:
+            self._let_go()
         return rows
+
+    def _let_go(self) -> None:
+        """Of all tables that this snapshot has read; it stays the same moment of the source. As mysqldump does."""
+        self._held_since = math.inf  # not by what follows
+        self.fetch(queries.LET_GO)
+        self._held_since = time.monotonic()
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """Everything fetched inside is one moment of the source. Keep it under 5 seconds; it does not nest.
 
-        A hospital's ALTER TABLE waits for us, and everybody else's SELECT waits behind the ALTER.
+        A hospital's ALTER TABLE waits for us, and everybody else's SELECT waits behind the ALTER: so a snapshot that
+        lasts lets its tables go. One that is altered then may be refused to us (1412, HospitalUnreachable).
         """
         if self._in_snapshot:
             raise RuntimeError("A snapshot is open already: leave it before you open another.")
@@ -152,12 +165,16 @@ class Source:
         self.fetch(queries.START_SNAPSHOT_MARIADB_5 if is_old else queries.START_SNAPSHOT)
         self._in_snapshot = True
         try:
+            self.fetch(queries.BEFORE_ALL_TABLES)
+            self._held_since = time.monotonic()
             yield
         except BaseException:
+            self._held_since = math.inf
             with contextlib.suppress(SourceError):  # the first error is the one to tell
                 self.fetch(queries.ROLLBACK)
             raise
         else:
+            self._held_since = math.inf
             self.fetch(queries.COMMIT)
         finally:
             self._in_snapshot = False

@@ -16,6 +16,9 @@ CIPHER = "SHOW SESSION STATUS LIKE 'Ssl_cipher'"
 
 START_SNAPSHOT = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 START_SNAPSHOT_MARIADB_5 = "START TRANSACTION WITH CONSISTENT SNAPSHOT"  # READ ONLY came with MariaDB 10.0
+# Back to where no table had been read yet: the server lets go of them all, and the snapshot stays what it is.
+BEFORE_ALL_TABLES = "SAVEPOINT before_all_tables"
+LET_GO = "ROLLBACK TO SAVEPOINT before_all_tables"
 COMMIT = "COMMIT"
 ROLLBACK = "ROLLBACK"
 

@@ -18,13 +18,15 @@ RENEWED_EVERY = 20.0
 #: What a snapshot is meant to last: five seconds are the most, and rows are not alike.
 SNAPSHOT_SECONDS = 2.0
 #: Rows of a run's first snapshot, when nobody knows how fast this server is; of the slowest's, and of the fastest's.
-FIRST_ROWS, FEWEST_ROWS, MOST_ROWS = 2_000, 250, 8_000
+FIRST_ROWS, FEWEST_ROWS, MOST_ROWS = 500, 250, 8_000
+#: Of one snapshot so many times as much as of the one before it, at most.
+GROWTH = 4
 
 
 class Tempo:
     """`rows`: how many one snapshot may read at this source, by how long the ones before it lasted.
 
-    A hospital's ALTER TABLE waits for our snapshot, and everybody else there waits behind the ALTER. From 400 rows a
+    A hospital's ALTER TABLE waits for our snapshot, and everybody else there waits behind the ALTER. From 100 rows a
     second on none need be longer than five seconds; from 50 on none but a run's first two.
     """
 
@@ -32,10 +34,13 @@ class Tempo:
         self.rows = FIRST_ROWS
 
     def note(self, *, n_rows: int, seconds: float) -> None:
-        if seconds > SNAPSHOT_SECONDS:
-            self.rows = max(FEWEST_ROWS, min(self.rows, int(n_rows * SNAPSHOT_SECONDS / seconds)))
-        elif n_rows > self.rows / 2 and seconds < SNAPSHOT_SECONDS / 2:
-            self.rows = min(MOST_ROWS, 2 * self.rows)  # of one that was half empty we learn nothing
+        """What was read of a batch, with the legs before its snapshot, and how long that took."""
+        fitting = int(n_rows * SNAPSHOT_SECONDS / max(seconds, 0.001))
+        is_telling = n_rows > self.rows / 2  # of one that was half empty we learn nothing
+        if is_telling and fitting >= 2 * self.rows:  # not for a little more: what was planned is planned again
+            self.rows = min(MOST_ROWS, GROWTH * self.rows, fitting)
+        elif seconds > SNAPSHOT_SECONDS:
+            self.rows = max(FEWEST_ROWS, min(self.rows, fitting))
 
 
 def quiet_until(*, hospital: Hospital, now: datetime) -> datetime | None:

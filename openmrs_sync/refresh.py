@@ -86,16 +86,15 @@ def read(session: Session, *, prepared: Prepared) -> Read:
     """The source's side, as one snapshot has it. Touches nothing of our store, so it may run in another thread."""
     persons = prepared.persons
     legs: Sequence[reader.Leg] = ()
+    n_rows, began = session.source.n_rows, time.monotonic()
     if len(persons) == 1:  # a giant goes alone
         (person_id,) = persons
         legs = reader.read_legs(
             session.source.fetch, session.schema, person_id=person_id, max_rows=min(LEG_ROWS, session.tempo.rows)
         )
-    n_rows, began = session.source.n_rows, time.monotonic()
     with session.source.snapshot():
         found = _read(session, persons=persons, stored=prepared.stored, legs=legs)
-    if not legs:
-        session.tempo.note(n_rows=session.source.n_rows - n_rows, seconds=time.monotonic() - began)
+    session.tempo.note(n_rows=session.source.n_rows - n_rows, seconds=time.monotonic() - began)
     return found
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 from unittest import mock
 
+from hospitals import connections
 from openmrs_sync import pipeline, refresh
 
 #: Source rows: few persons have fewer.
@@ -38,5 +39,7 @@ def in_this_thread() -> Iterator[None]:
 
 @contextmanager
 def in_small_batches(rows: int = ROWS) -> Iterator[None]:
-    with mock.patch.object(pipeline, "BATCH_ROWS", rows), in_this_thread():
+    """In snapshots that let go of their tables after every statement, as long ones do."""
+    is_long = mock.patch.object(connections, "HELD_SECONDS", 0.0)
+    with mock.patch.object(pipeline, "BATCH_ROWS", rows), is_long, in_this_thread():
         yield

@@ -248,6 +248,36 @@ def test_a_hospitals_alter_and_its_readers_wait_no_longer_than_our_bound(large: 
     assert world.verified(hospital).is_well
 
 
+@pytest.mark.django_db(transaction=True)
+def test_who_alters_a_table_does_not_wait_for_a_long_snapshot(
+    large: MariaDBServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T45, T89: over a line where every answer takes its time no batch is small enough for a short one."""
+    hospital = enter(large, 3)
+    world.synced(hospital)
+    fetch, snapshot, lasted = Source.fetch, Source.snapshot, []
+
+    def slowly(source: Source, sql: str, params: Any = ()) -> list[tuple[Any, ...]]:
+        time.sleep(0.3 if source._in_snapshot else 0.0)
+        return fetch(source, sql, params)
+
+    @contextlib.contextmanager
+    def timed(source: Source) -> Iterator[None]:
+        with snapshot(source):
+            began = time.monotonic()
+            yield
+        lasted.append(time.monotonic() - began)
+
+    monkeypatch.setattr(Source, "fetch", slowly)
+    monkeypatch.setattr(Source, "snapshot", timed)
+    with living_on(large) as waits:
+        world.synced(hospital, full=True)
+    assert max(lasted) > 5
+    assert waits
+    assert max(waits) < 5
+    assert world.verified(hospital).is_well
+
+
 def test_no_lock_is_asked_of_a_hospital(large: MariaDBServer) -> None:
     """T45: by the server's own log of what we sent, not by ours."""
     hospital = enter(large, 100)
@@ -264,7 +294,7 @@ def test_no_lock_is_asked_of_a_hospital(large: MariaDBServer) -> None:
     ours = [str(text) for host, kind, text in rows if host.startswith(world.READER) and kind in ("Query", "Execute")]
     assert len(ours) > 100
     kinds = {re.sub(r"\W.*", "", text.strip(), flags=re.DOTALL).upper() for text in ours}
-    assert kinds <= {"SELECT", "SHOW", "SET", "START", "COMMIT", "ROLLBACK"}, kinds
+    assert kinds <= {"SELECT", "SHOW", "SET", "START", "SAVEPOINT", "COMMIT", "ROLLBACK"}, kinds
     locking = r"\bLOCK\b|\bFLUSH\b|\bFOR\s+UPDATE\b|\bLOCK\s+IN\s+SHARE|\bGET_LOCK\b|\bHANDLER\b"
     assert not [text for text in ours if re.search(locking, text, re.IGNORECASE)]
 

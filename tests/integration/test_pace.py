@@ -43,14 +43,15 @@ def calls(hospital: Hospital) -> None:
 def test_a_snapshot_grows_with_a_fast_server_and_shrinks_at_once_with_a_slow_one() -> None:
     tempo, seen = pace.Tempo(), []
     for n_rows, seconds in [
-        *((1_900, 0.2), (3_900, 0.4), (7_900, 0.8), (7_900, 0.8)),  # fast: twice as many each time, to the most
+        *((490, 0.05), (1_900, 0.2), (7_900, 0.8)),  # fast: four times as many each time, to the most
         *((10, 0.01), (7_900, 1.5)),  # half empty, or fast enough: as it was
         *((8_000, 8.0), (2_000, 2.5), (10, 30.0)),  # a thousand rows a second; a line that hangs
-        (200, 0.5),
+        *((200, 0.5), (790, 1.6)),  # as many as it can do, and no more
+        (40_000, 8.0),  # one person in legs: long, and fast all the same
     ]:
         tempo.note(n_rows=n_rows, seconds=seconds)
         seen.append(tempo.rows)
-    assert seen == [4_000, 8_000, 8_000, 8_000, 8_000, 8_000, 2_000, 1_600, 250, 500]
+    assert seen == [2_000, 8_000, 8_000, 8_000, 8_000, 2_000, 1_600, 250, 800, 800, 3_200]
 
 
 # ------------------------------------------------------------------------------------------------ quiet hours

@@ -1,8 +1,9 @@
-"""What the rows say: reader, queries, enricher."""
+"""What the rows say, and how gently they are asked for: reader, pace, queries, enricher."""
 
 from tests.mutants.kinds import ENRICHER, RULES, Mutant
 
 _READER, _QUERIES, _ENRICHER = "openmrs_sync/reader.py", "openmrs_sync/queries.py", "openmrs_sync/enricher/"
+_PACE = "openmrs_sync/pace.py"
 _READ = "tests/integration/test_reader.py"
 
 READING = (
@@ -23,12 +24,60 @@ READING = (
         tests=(f"{RULES}snapshot.py::test_a_batch_is_read_in_one_snapshot",),
     ),
     Mutant(
+        name="tables-are-kept",
+        file="hospitals/connections.py",
+        old="if time.monotonic() - self._held_since >= HELD_SECONDS:",
+        new="if False:",
+        why="everybody at a hospital behind a slow line waits until a whole batch is read",
+        tests=(f"{RULES}snapshot.py::test_a_snapshot_that_lasts_keeps_no_table_from_who_alters_it",),
+    ),
+    Mutant(
+        name="let-go-for-another-moment",
+        file="hospitals/queries.py",
+        old='LET_GO = "ROLLBACK TO SAVEPOINT before_all_tables"',
+        new='LET_GO = "COMMIT"',
+        why="a long batch is many moments of the source",
+        tests=(f"{RULES}snapshot.py::test_a_snapshot_that_let_its_tables_go_is_still_one_moment",),
+    ),
+    Mutant(
         name="waits-a-day",
         file="hospitals/queries.py",
         old=", lock_wait_timeout = 5",
         new="",
         why="everybody at the hospital waits behind an ALTER that waits for us",
         tests=(f"{RULES}snapshot.py::test_we_do_not_queue_behind_the_hospitals_own_locks",),
+    ),
+    Mutant(
+        name="a-leg-is-believed",
+        file=_READER,
+        old="is_same = (n, int(hashes or 0)) == leg.sums",
+        new="is_same = True",
+        why="what a large history was edited to while it was read is not seen until the sweep",
+        tests=(f"{RULES}snapshot.py::test_what_changed_between_the_legs_of_a_giant_is_read_again",),
+    ),
+    Mutant(
+        name="as-much-of-everybody",
+        file=_PACE,
+        old="elif seconds > SNAPSHOT_SECONDS:",
+        new="elif False:",
+        why="a slow server is asked for as much at once as a fast one",
+        tests=(f"{RULES}snapshot.py::test_a_slow_server_is_asked_for_less_at_once",),
+    ),
+    Mutant(
+        name="no-hour-is-quiet",
+        file=_PACE,
+        old="    if not is_quiet:\n",
+        new="    if True:\n",
+        why="a hospital is read in the very hours that it asked to be left alone in",
+        tests=("tests/integration/test_pace.py::test_the_schedule_leaves_a_hospital_alone_in_its_quiet_hours",),
+    ),
+    Mutant(
+        name="no-rest",
+        file=_PACE,
+        old="n_rows / hospital.pace_rows_per_second - seconds",
+        new="0",
+        why="a hospital's pace is kept by nobody",
+        tests=("tests/integration/test_pace.py::test_a_pace_makes_small_batches_and_rests_between_them",),
     ),
     Mutant(
         name="only-the-person-is-voided",

@@ -74,5 +74,6 @@ def test_every_mutant_has_a_name_of_its_own() -> None:
     assert [name for name, n in Counter(mutant.name for mutant in MUTANTS).items() if n > 1] == []
 
 
-def test_the_guarantees_list_the_mutants_that_survive() -> None:
+def test_the_guarantees_count_the_mutants_and_list_those_that_survive() -> None:
+    assert cited(r"breaks (\d+) lines") == [str(len(MUTANTS))]
     assert sorted(A_SURVIVOR.findall(GUARANTEES.read_text())) == sorted(one.name for one in MUTANTS if one.survives)

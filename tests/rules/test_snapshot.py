@@ -45,6 +45,18 @@ def hand_over_in_mid_read(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     assert done
 
 
+def alter_obs(ward: Ward) -> str:
+    """Whether the hospital may alter `obs` now: `at once`, or the error of who waited for a second."""
+    with contextlib.closing(ward.pretend.server.connect(ward.pretend.database, autocommit=True)) as hospital:
+        cursor = hospital.cursor()
+        cursor.execute("SET SESSION lock_wait_timeout = 1")
+        try:
+            cursor.execute("ALTER TABLE obs COMMENT 'while they are busy'")
+        except MySQLdb.OperationalError as error:
+            return f"error {error.args[0]}"
+        return "at once"
+
+
 def test_a_batch_is_read_in_one_snapshot(ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
     """T81: without, the weight is in both histories: Alice's as it was, Bob's as it is now."""
     rule.instead(Source, "snapshot", lambda _source: contextlib.nullcontext())
@@ -76,18 +88,7 @@ def test_the_snapshot_is_closed_before_we_write(ward: Ward, rule: Rule, monkeypa
     ward.see(ward.add_holder(ALICE), 60)
     altered: list[str] = []
 
-    def alter() -> None:
-        with contextlib.closing(ward.pretend.server.connect(ward.pretend.database, autocommit=True)) as hospital:
-            cursor = hospital.cursor()
-            cursor.execute("SET SESSION lock_wait_timeout = 1")
-            try:
-                cursor.execute("ALTER TABLE obs COMMENT 'while they write'")
-            except MySQLdb.OperationalError as error:
-                altered.append(f"error {error.args[0]}")
-            else:
-                altered.append("at once")
-
-    once(monkeypatch, writer, "compare", alter)
+    once(monkeypatch, writer, "compare", lambda: altered.append(alter_obs(ward)))
     ward.look()
     rule.ends(altered, kept=["at once"], taken_out=["error 1205"])
 
@@ -243,18 +244,34 @@ def test_a_giant_is_read_in_legs_and_locks_nobody_out_between_them(
     ward.see(ward.add_holder(ALICE), *range(50, 60))
     altered: list[str] = []
 
-    def alter() -> None:
-        with contextlib.closing(ward.pretend.server.connect(ward.pretend.database, autocommit=True)) as hospital:
-            cursor = hospital.cursor()
-            cursor.execute("SET SESSION lock_wait_timeout = 1")
-            try:
-                cursor.execute("ALTER TABLE obs COMMENT 'while they read'")
-            except MySQLdb.OperationalError as error:
-                altered.append(f"error {error.args[0]}")
-            else:
-                altered.append("at once")
-
-    when_first_obs_are_read(monkeypatch, alter)
+    when_first_obs_are_read(monkeypatch, lambda: altered.append(alter_obs(ward)))
     ward.look()
     rule.ends(altered, kept=["at once"], taken_out=["error 1205"])
     assert ward.seen_by(ALICE) == [str(weight) for weight in range(50, 60)]
+
+
+@pytest.mark.slow
+def test_a_snapshot_that_lasts_keeps_no_table_from_who_alters_it(
+    ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T45, T89: `obs` was read and much else is still to be; long is what lasts longer than nothing."""
+    rule.instead(Source, "_let_go", lambda _source: None)
+    monkeypatch.setattr(connections, "HELD_SECONDS", 0.0)
+    ward.see(ward.add_holder(ALICE), 60)
+    altered: list[str] = []
+    when_first_obs_are_read(monkeypatch, lambda: altered.append(alter_obs(ward)))
+    ward.look()
+    rule.ends(altered, kept=["at once"], taken_out=["error 1205"])
+    assert ward.seen_by(ALICE) == ["60"]
+
+
+@pytest.mark.slow
+def test_a_snapshot_that_let_its_tables_go_is_still_one_moment(
+    ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T81, T89: to end it would let them go, too."""
+    rule.instead(hospitals.queries, "LET_GO", hospitals.queries.COMMIT)
+    monkeypatch.setattr(connections, "HELD_SECONDS", 0.0)
+    hand_over_in_mid_read(ward, monkeypatch)
+    found = {"alice": ward.seen_by(ALICE), "bob": ward.seen_by(BOB)}
+    rule.ends(found, kept={"alice": ["60"], "bob": []}, taken_out={"alice": ["60"], "bob": ["60"]})
