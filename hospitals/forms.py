@@ -70,6 +70,12 @@ class HospitalForm(_ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "code" in self.fields:  # afterwards it stands there to be read
+            self.fields["code"].required = False
+            self.fields["code"].help_text = (
+                "Small letters, digits and dashes: what other systems know it by; it never changes. "
+                "Empty: made from the name."
+            )
         self._types = _types_of_latest_test(self.instance)
         by_uuid = {one["uuid"]: one for one in self._types}
         picked = {given: self._uuid(given) for given in self.instance.national_id_types}
@@ -95,6 +101,8 @@ class HospitalForm(_ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if self.instance._state.adding and cleaned.get("code") == "" and cleaned.get("name"):
+            cleaned["code"] = self._code_of_name(cleaned["name"])
         for name in CHECKED:
             if cleaned.get(name):
                 try:
@@ -119,6 +127,14 @@ class HospitalForm(_ModelForm):
             locales=cleaned["languages"],
             national_id_types=tuple(dict.fromkeys(types)),
         )
+
+    def _code_of_name(self, name: str) -> str:
+        code = validation.code_of_name(name)
+        if not code:
+            self.add_error("code", "None can be made from this name: give one, such as kigali-central.")
+        elif Hospital.objects.filter(code=code).exists():
+            self.add_error("code", f"The name would make {code}, and a hospital has that already: give another code.")
+        return code
 
     def _check_quiet_hours(self, cleaned: dict[str, Any]) -> None:
         if {"quiet_from", "quiet_to"} & set(self.errors):

@@ -13,8 +13,6 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from django.utils.text import slugify
-
 from hospitals import validation
 from hospitals.models import Hospital, HospitalState
 from hospitals.registry import (
@@ -149,7 +147,7 @@ def _code_of(entry: object) -> str:
     if not isinstance(entry, Mapping):
         return ""
     name = entry.get("name")
-    given = entry.get("code") or (slugify(name)[:50].strip("-").replace("_", "-") if isinstance(name, str) else "")
+    given = entry.get("code") or (validation.code_of_name(name) if isinstance(name, str) else "")
     try:
         return validation.code(given)
     except validation.Unacceptable:

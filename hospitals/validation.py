@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cryptography import x509
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.utils.text import slugify
 
 from hospitals.models import TlsMode
 from passport.secrets import SecretUnavailable, check_reference
@@ -40,6 +41,11 @@ def code(value: object) -> str:
     if not isinstance(value, str) or not _CODE.fullmatch(value):
         raise Unacceptable("must be 1 to 50 lower-case letters, digits and dashes.")
     return value
+
+
+def code_of_name(name: str) -> str:
+    """A code made from the hospital's name; the empty string where the name has no letter that a code may have."""
+    return slugify(name)[:50].strip("-_").replace("_", "-")
 
 
 def host(value: object) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -36,13 +37,23 @@ else:
     _HospitalAdmin = admin.ModelAdmin
 
 
+#: Boxes of the form that a first test does not need.
+CAN_WAIT = frozenset({"National ID", "Corrections", "Kind to the hospital"})
+
+
+class EncryptionFilter(admin.ChoicesFieldListFilter):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = "encryption"  # as the form calls it
+
+
 @admin.register(Hospital)
 class HospitalAdmin(_HospitalAdmin):
     when_empty = "No hospital yet. Add the first one: a test of the connection comes next, and nothing is read before."
     form = HospitalForm
     change_form_template = "admin/hospitals/hospital/change_form.html"
     list_display = ["name", "code", "shown_state", "address", "last_test"]
-    list_filter = ["state", "tls_mode"]
+    list_filter = ["state", ("tls_mode", EncryptionFilter)]
     search_fields = ["name", "code", "host"]
     ordering = ["name"]
     readonly_fields = ["shown_state"]
@@ -73,6 +84,9 @@ class HospitalAdmin(_HospitalAdmin):
     #: Here as well.
     pages: ClassVar[list[HospitalPage]] = []
 
+    #: Where somebody goes on who has just added a hospital: what knows the next step says so.
+    after_adding: ClassVar[str] = "admin:hospitals_hospital_change"
+
     class Media:
         css = {"all": ["passport/hospitals-admin.css"]}
 
@@ -85,6 +99,18 @@ class HospitalAdmin(_HospitalAdmin):
             .get_queryset(request)
             .annotate(last_test_ok=Subquery(latest.values("is_ok")[:1]), last_test_at=Subquery(latest.values("at")[:1]))
         )
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Most hospitals stand where the pages are read. A clock left at UTC would put every entry hours off."""
+        return {"time_zone": settings.TIME_ZONE_DISPLAY, **super().get_changeform_initial_data(request)}
+
+    def get_fieldsets(self, request: HttpRequest, obj: Hospital | None = None) -> Any:
+        """For a new one, what can wait is folded."""
+        if obj is not None:
+            return super().get_fieldsets(request, obj)
+        return [
+            (title, {**box, "classes": ["collapse"]} if title in CAN_WAIT else box) for title, box in self.fieldsets
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Hospital | None = None) -> list[str]:
         # Other systems know a hospital by its code.
@@ -157,11 +183,13 @@ class HospitalAdmin(_HospitalAdmin):
         obj.refresh_from_db()
 
     def response_add(self, request: HttpRequest, obj: Hospital, post_url_continue: str | None = None) -> HttpResponse:
-        """Stay on the hospital's page: the test comes next."""
+        """On to the next step: the test."""
         if "_continue" in request.POST or "_addanother" in request.POST:
             return super().response_add(request, obj, post_url_continue)
-        messages.success(request, "The hospital is registered as a draft. Run the grant script there, then test.")
-        return HttpResponseRedirect(_page(obj))
+        messages.success(
+            request, "Registered as a draft: nothing is read yet. The hospital's DBA runs the grant script, then test."
+        )
+        return HttpResponseRedirect(reverse(self.after_adding, args=[obj.pk]))
 
     def get_urls(self) -> list[URLPattern]:
         do = self.admin_site.admin_view(require_POST(self.do_view))

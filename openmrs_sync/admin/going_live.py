@@ -166,7 +166,7 @@ def _dry_run(seen: Standing) -> Step:
     if asked is not None and asked.status == Inspection.Status.FAILED:
         return Step(name="dry-run", title=title, state="failed", found=[asked.message])
     if seen.done is not None:
-        found = [dry_run_words(seen.done.result)]
+        found = [dry_run_words(seen.done.result), *nobody_words(seen.done.result)]
         if not seen.has_dry_run:
             found.append("The settings have changed since: run it again.")
         return Step(name="dry-run", title=title, state="done" if seen.has_dry_run else "now", found=found)
@@ -181,6 +181,17 @@ def dry_run_words(result: dict[str, Any]) -> str:
         f" park {result['n_parked']:,}, leave out {result['n_excluded']:,}."
         f" The first sync takes {words.about(result['seconds'])}."
     )
+
+
+def nobody_words(result: dict[str, Any]) -> list[str]:
+    """What to do where nobody would be linked: as a rule the wrong type was chosen."""
+    if result["n_linked"] or result["n_held"]:
+        return []
+    hint = (
+        f"{SIGNS['hint']} Nobody here holds a passport by these numbers. Look whether the right type is chosen above: "
+        "a hospital's own file number looks like a National ID too. Or no holder was treated here yet."
+    )
+    return [hint]
 
 
 def _live(seen: Standing) -> Step:
@@ -315,6 +326,7 @@ def _version(seen: Standing) -> str:
     return f"{asked.pk} {asked.status} {asked.n_done}" if asked else ""
 
 
+HospitalAdmin.after_adding = "admin:hospitals_hospital_going_live"
 HospitalAdmin.pages.append(
     HospitalPage(address="going-live/", name="hospitals_hospital_going_live", view=going_live_view)
 )

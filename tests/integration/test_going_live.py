@@ -82,6 +82,7 @@ def test_an_admin_takes_a_hospital_live_by_one_button_after_the_other(alice: Cli
     assert forward(alice, hospital) == []
     tasks.inspect_one(str(Inspection.objects.get().pk))
     assert "Would link 1, hold 0, store 1, park 0, leave out 0" in page(alice, hospital)
+    assert "Nobody here holds" not in page(alice, hospital)
     assert forward(alice, hospital) == ["live"]
     assert "The first run is queued" in press(alice, hospital, "live")
     assert hospital.state == HospitalState.LIVE
@@ -94,6 +95,20 @@ def test_an_admin_takes_a_hospital_live_by_one_button_after_the_other(alice: Cli
         .order_by("seq")
         .values_list("action", flat=True)
     ) == ["hospital_tested", "hospital_changed", "hospital_tested", "dry_run_requested", "hospital_resumed"]
+
+
+def test_a_dry_run_that_finds_nobody_says_what_may_be_wrong(alice: Client, kigali: Site) -> None:
+    kigali.add_holder("1199080012345678")
+    hospital = as_draft(kigali)
+    press(alice, hospital, "test")
+    test = ConnectionTest.objects.filter(hospital=hospital).latest("at")
+    (wrong,) = [one["uuid"] for one in test.identifier_types if one["name"] == "OpenMRS ID"]
+    press(alice, hospital, "types", types=[wrong])
+    press(alice, hospital, "dry-run")
+    tasks.inspect_one(str(Inspection.objects.get().pk))
+    shown = page(alice, hospital)
+    assert "Would link 0, hold 0" in shown
+    assert "Nobody here holds a passport by these numbers" in shown
 
 
 def test_a_failed_test_says_what_to_do_and_does_not_lead_on(alice: Client, kigali: Site) -> None:

@@ -101,13 +101,35 @@ def a_type(uuid: str, name: str, **changes: Any) -> dict[str, Any]:
 def test_a_hospital_is_added_as_a_draft(admin: Client) -> None:
     response = admin.post(ADD, form(password=PASSWORD, time_zone="Africa/Kigali", languages="fr, en"))
     hospital = Hospital.objects.get()
-    assert response.headers["Location"] == page_of(hospital)
+    assert response.headers["Location"] == reverse("admin:hospitals_hospital_going_live", args=[hospital.pk])
     assert (hospital.state, hospital.number, hospital.code) == (HospitalState.DRAFT, 1, "kigali")
     assert (hospital.locales, hospital.national_id_types) == (["fr", "en"], ["National ID", "NIDA"])
     assert open_sealed(hospital.password_sealed) == PASSWORD
     event = AuditEvent.objects.latest("seq")
     assert (event.action, event.hospital_id) == ("hospital_created", hospital.pk)
     assert event.actor_id == User.objects.get().pk
+
+
+def test_a_code_that_is_not_given_is_made_from_the_name(admin: Client) -> None:
+    admin.post(ADD, form(code="", name="Hôpital de Kibuye, n° 2", password=PASSWORD))
+    assert Hospital.objects.get().code == "hopital-de-kibuye-n-2"
+
+
+@pytest.mark.parametrize("name, words", [("医院", "None can be made"), ("Kigali", "a hospital has that already")])
+def test_where_no_code_can_be_made_it_is_asked_for(admin: Client, kigali: Hospital, name: str, words: str) -> None:
+    response = admin.post(ADD, form(code="", name=name, password=PASSWORD))
+    assert words in response.context["adminform"].form.errors["code"][0]
+    assert Hospital.objects.count() == 1
+
+
+def test_a_new_hospital_is_taken_to_keep_the_time_of_the_pages(admin: Client, settings: Any) -> None:
+    settings.TIME_ZONE_DISPLAY = "Africa/Nairobi"
+    assert admin.get(ADD).context["adminform"].form["time_zone"].value() == "Africa/Nairobi"
+
+
+def test_what_can_wait_is_folded_for_a_new_hospital_alone(admin: Client, kigali: Hospital) -> None:
+    assert admin.get(ADD).content.decode().count("<details>") == 3
+    assert "<details>" not in admin.get(page_of(kigali)).content.decode().partition("hospital_form")[2]
 
 
 def test_a_new_hospital_needs_its_password(admin: Client) -> None:
