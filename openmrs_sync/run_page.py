@@ -127,14 +127,12 @@ def headline(run: SyncRun) -> str:
 
 def _changes(run: SyncRun) -> str:
     counts = {"new": run.n_created, "changed": run.n_updated, "withdrawn": run.n_withdrawn}
-    told = [f"{n:,} {word}" for word, n in counts.items() if n]
+    told = [(n, word) for word, n in counts.items() if n]
     if not told:
         return "Nothing had changed"
-    n_last = next(n for n in reversed(counts.values()) if n)
-    records = "record" if len(told) == 1 and n_last == 1 else "records"
-    first, *rest = told
-    number, word = first.split(" ", 1)
-    return ", ".join([f"{number} {records} {word}", *rest])
+    (n, word), *rest = told
+    first = f"{n:,} {'record' if n == 1 else 'records'} {word}"
+    return ", ".join([first, *(f"{n:,} {word}" for n, word in rest)])
 
 
 def _phases(run: SyncRun) -> list[Phase]:

@@ -120,6 +120,7 @@ def test_one_patients_fresh_read_has_a_page_too(alice: Client, kigali: Site) -> 
         ({}, "Nothing had changed"),
         ({"n_created": 1}, "1 record new"),
         ({"n_created": 12408, "n_withdrawn": 1}, "12,408 records new, 1 withdrawn"),
+        ({"n_created": 1, "n_withdrawn": 2}, "1 record new, 2 withdrawn"),
         ({"n_updated": 2}, "2 records changed"),
     ],
 )
