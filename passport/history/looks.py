@@ -27,24 +27,24 @@ def looks_page(*, patient: Patient, cursor: str | None = None, limit: int = PAGE
     limit = max(1, min(limit, LONGEST_PAGE))
     rows = list(events[: limit + 1])
     shown = rows[:limit]
-    return LooksPage(results=_looks(shown), next=cursor_at(shown[-1].seq, "") if len(rows) > limit else None)
+    return LooksPage(results=_looks(shown, patient), next=cursor_at(shown[-1].seq, "") if len(rows) > limit else None)
 
 
 def all_looks(*, patient: Patient) -> Iterator[Look]:
     """Everything that the audit knows about the patient, oldest first. In pages, so that it may be long."""
     seq = 0
     while rows := list(AuditEvent.objects.filter(patient_id=patient.pk, seq__gt=seq).order_by("seq")[:ROWS_AT_ONCE]):
-        yield from _looks(rows)
+        yield from _looks(rows, patient)
         seq = rows[-1].seq
 
 
-def _looks(rows: Sequence[AuditEvent]) -> list[Look]:
+def _looks(rows: Sequence[AuditEvent], patient: Patient) -> list[Look]:
     accounts = User.objects.in_bulk({row.actor_id for row in rows if row.actor_id})
     hospitals = upward.hospitals().in_bulk({row.hospital_id for row in rows if row.hospital_id})
-    return [_look(row, accounts, hospitals) for row in rows]
+    return [_look(row, patient, accounts, hospitals) for row in rows]
 
 
-def _look(event: AuditEvent, accounts: Mapping[UUID, User], hospitals: Mapping[UUID, Any]) -> Look:
+def _look(event: AuditEvent, patient: Patient, accounts: Mapping[UUID, User], hospitals: Mapping[UUID, Any]) -> Look:
     account = accounts.get(event.actor_id) if event.actor_id else None
     hospital = hospitals.get(event.hospital_id) if event.hospital_id else None
     return Look(
@@ -56,4 +56,5 @@ def _look(event: AuditEvent, accounts: Mapping[UUID, User], hospitals: Mapping[U
         role=event.actor_role,
         hospital=hospital.code if hospital else None,
         hospital_name=hospital.name if hospital else None,
+        is_holder=event.actor_id is not None and event.actor_id == patient.user_id,
     )

@@ -276,6 +276,7 @@ class Look:
     role: str
     hospital: str | None
     hospital_name: str | None
+    is_holder: bool  # whether it is the patient's own login
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

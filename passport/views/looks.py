@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from passport import access, audit, history, sheets
 from passport.access import REFUSED, Action
 from passport.models import Patient, User
-from passport.views import words
+from passport.views import look_words
 from passport.views.lines import Pages
 from passport.views.record import frame, refused
 from passport.views.session import logged_in
@@ -40,7 +40,7 @@ def who_looked(request: HttpRequest, account: User) -> HttpResponse:
         return HttpResponseRedirect(reverse("who_looked"))
     kept = {"own": "1"} if with_own else {}
     context |= {
-        "looks": [words.look_words(look, now=now) for look in page.results],
+        "sittings": look_words.sittings(page.results, now=now),
         "older": f"{reverse('who_looked')}?{urlencode(kept | {'cursor': page.next})}" if page.next else "",
         "newest": f"{reverse('who_looked')}?{urlencode(kept)}".rstrip("?") if cursor else "",
         "with_own": with_own,
@@ -87,7 +87,7 @@ def _file(patient: Patient, kind: str) -> HttpResponse:
 
 
 def _row(look: history.Look) -> dict[str, Any]:
-    said = words.look_words(look, now=look.at)
+    said = look_words.look_words(look, now=look.at)
     return {
         "at": look.at.isoformat(),
         "who": look.who,

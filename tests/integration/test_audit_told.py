@@ -56,8 +56,57 @@ def test_the_looks_of_others_are_found_at_once_and_ones_own_on_demand(alice: Pat
     assert "An administrator" in page
     assert "<b>You</b>" not in page
     page = client(alice.user).get(reverse("who_looked"), {"own": "1"}).content.decode()
-    assert page.count("<b>You</b>") == 50
+    assert "<b>You</b>" in page
+    assert page.count("opened your overview</li>") == 50
     assert "own=1&amp;cursor=" in page
+
+
+def sittings_of(patient: Patient) -> str:
+    return " ".join(client(patient.user).get(reverse("who_looked")).content.decode().split())
+
+
+def test_what_one_person_read_at_one_sitting_is_one_entry_with_each_look_in_it(alice: Patient, admin: User) -> None:
+    for minute, action in enumerate(("patient_found", "overview_read", "visits_read", "overview_read")):
+        look(alice, admin, at=NOON + minute * DAY / 1440, action=action)
+    page = sittings_of(alice)
+    assert "searched for your National ID, opened your overview and opened your history</span>" in page
+    assert "4 looks, from 14:00 on" in page
+    assert page.count("opened your overview</li>") == 2
+    assert page.count("<b>") == 1
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"at": NOON + DAY / 24},  # an hour later
+        {"at": NOON + DAY / 1440, "basis": "break_glass"},
+        {"at": NOON + DAY / 1440, "basis": "refused"},
+        {"at": NOON + DAY / 1440, "action": "grant_made"},
+        {"at": NOON + DAY / 1440, "actor": None},
+    ],
+    ids=["later", "another reason", "refused", "a change", "somebody else"],
+)
+def test_what_is_not_the_same_stands_by_itself(alice: Patient, admin: User, more: dict[str, Any]) -> None:
+    look(alice, admin)
+    look(alice, **({"actor": admin} | more))
+    assert "<details" not in sittings_of(alice)
+
+
+def test_what_the_holder_did_is_told_as_theirs(alice: Patient) -> None:
+    look(alice, alice.user, action="share_made", basis="")
+    assert "<b>You</b> <span>made a link to your summary" in sittings_of(alice)
+
+
+def test_who_tried_a_code_from_the_desk_is_somebody(alice: Patient) -> None:
+    look(alice, None, action="claim_proved", basis="")
+    assert "<b>Somebody without a login</b> <span>gave your number" in sittings_of(alice)
+
+
+def test_those_without_a_name_are_never_taken_for_one(alice: Patient) -> None:
+    for _ in range(2):
+        look(alice, None, action="overview_read", basis="share")
+    page = sittings_of(alice)
+    assert page.count("Somebody with a link of yours") == 2
 
 
 def test_the_list_of_looks_as_a_file_runs_nothing_and_is_audited(alice: Patient, admin: User) -> None:
