@@ -1,6 +1,7 @@
 """Records as lines of a page: what stands where, in which words. Pure."""
 
 import datetime as dt
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -10,13 +11,14 @@ from uuid import UUID
 from django.urls import reverse
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from passport.forms import CATEGORY_NAMES
 from passport.history import Block, CategoryGroup, Entry, RecordView, Standing, Stated, VisitView
 from passport.history.shapes import LONGEST_TEXT
 from passport.models.record import Category
 from passport.templatetags.pages import clock, figure, short_day
-from passport.views import words
+from passport.views import doses, words
 from passport.views.plain import NO_WORDS, PlainWords, heading
 from passport.views.units import as_people_write
 
@@ -204,8 +206,19 @@ def _plain_name(record: RecordView, name: str, plain: PlainWords) -> tuple[str, 
     return (second, first) if second and record.source.table == "orders" else (first, second)
 
 
+#: A computer's writing, as DEG C is: the answer to a question for a day, and, case folded, to one for yes or no.
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
+YES_OR_NO = {"true": gettext_lazy("Yes"), "false": gettext_lazy("No")}
+
+
 def _plain_value(record: RecordView, value: str, plain: PlainWords) -> tuple[str, str]:
     """A coded answer in plain words, and the hospital's own."""
+    if word := YES_OR_NO.get(value.casefold()):
+        return str(word), ""
+    if DAY.fullmatch(value):
+        return short_day(value), ""
+    if record.source.table == "orders":
+        return doses.taken(value, plain), ""
     answer = str(record.details.get("answer", ""))
     return heading(value, plain.get(answer)) if value and answer else (value, "")
 

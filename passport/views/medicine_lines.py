@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from passport.history import Medicine, Medicines, Standing, Stated
 from passport.templatetags.pages import short_day
-from passport.views import words
+from passport.views import doses, words
 from passport.views.lines import Line, Pages, line
 from passport.views.plain import PlainWords
 
@@ -17,6 +17,8 @@ LONGEST_PAGE = 36
 LONGEST_EARLIER = 10
 #: What stands as a fact of its own under the prescription.
 HOW = ("dose", "route", "frequency", "as_needed", "duration", "quantity", "instructions")
+#: Of these, what the glossary has words for.
+TAKEN = frozenset({"dose", "route", "frequency"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,7 @@ def _question(medicine: Medicine) -> str:
 def _course(stated: Stated, *, pages: Pages, plain: PlainWords) -> Course:
     record = stated.record
     told = dict(words.named_details(record.details, HOW))
-    how = [(str(words.DETAILS[key]), text) for key, text in told.items()]
+    how = [(str(words.DETAILS[key]), doses.taken(text, plain) if key in TAKEN else text) for key, text in told.items()]
     if not any(key in told for key in ("dose", "route", "frequency")) and record.value:
         how.insert(0, (_("As written"), record.value[:300]))
     return Course(

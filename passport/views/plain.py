@@ -9,6 +9,7 @@ from passport.glossary.words import Plain, words_for
 from passport.history import RecordView
 from passport.history.words import fold
 from passport.models.glossary import Language
+from passport.views import doses
 
 PlainWords = Mapping[str, Plain]
 #: For places that show the hospital's words alone.
@@ -18,7 +19,11 @@ NO_WORDS: PlainWords = {}
 def plain_words(records: Iterable[RecordView]) -> PlainWords:
     """By concept uuid, in the language of the page, for the questions and the answers of these records. One query."""
     language = get_language() or Language.ENGLISH.value
-    return words_for({uuid for record in records for uuid in concepts_of(record)}, language=language[:2])
+    shown = list(records)
+    uuids = {uuid for record in shown for uuid in concepts_of(record)}
+    if any(record.source.table == "orders" for record in shown):
+        uuids |= doses.CONCEPTS
+    return words_for(uuids, language=language[:2])
 
 
 def heading(own: str, plain: Plain | None) -> tuple[str, str]:

@@ -46,6 +46,15 @@ def lines_of(scope: Any, **filters: Any) -> list[history.Entry]:
     return [e for visit in page.results for group in visit.groups for block in group.blocks for e in block.entries]
 
 
+@pytest.mark.parametrize("value, shown", [("False", "No"), ("TRUE", "Yes"), ("2026-12-31", "31 Dec 2026")])
+def test_what_a_computer_wrote_is_read_as_people_write_it(chart: Chart, value: str, shown: str) -> None:
+    chart.add(concept="Asked", value=value, category="other", at="2024-05-01 10:00:00")
+    chart.save()
+    page = text_of(logged_in(chart.patient.user), reverse("own_history"))
+    assert shown in page
+    assert value not in page
+
+
 # --- twins ------------------------------------------------------------------------------------------------------------
 
 

@@ -126,9 +126,9 @@ def test_dose_route_and_times_stand_in_words_with_who_and_where(alice: Patient) 
     chart.save()
     page = page_of(alice)
     for words in (
-        "2 Tablet",
-        "Oral",
-        "Twice daily",
+        "2 tablets",
+        "by mouth",
+        "twice a day",
         "Only when needed",
         "Until 31 Jan 2027.",
         "Prescribed by Dr Aline, Kigali",
