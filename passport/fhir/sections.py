@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from passport.fhir import narrative, resources
 from passport.fhir.codes import LOINC, TERMINOLOGY, Json, absent, coding
 from passport.fhir.resources import Names
-from passport.history import Overview, RecordView, Stated
+from passport.history import Freshness, FreshnessState, Overview, RecordView, Stated
 from passport.history.encounters import encounter_key
 
 ABSENT_SYSTEM = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips"
+#: Of sections that have no LOINC code.
+OURS, SOURCES = "urn:patient-passport:section", "sources"
+#: A hospital, and a sentence about it.
+SourceRow = tuple[str, str]
 NO_LIST = "No hospital that we read has told anything about this. That does not mean that there is nothing."
 
 
@@ -24,14 +28,16 @@ class Section:
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
 
+    system: str = LOINC
+
     def as_json(self) -> Json:
         words = narrative.table(header=self.header, rows=self.rows) if self.rows else narrative.sentence(NO_LIST)
+        entries = [{"reference": f"urn:uuid:{resource['id']}"} for resource in self.entries]
         return {
             "title": self.title,
-            "code": {"coding": [coding(LOINC, self.code, self.display)]},
+            "code": {"coding": [coding(self.system, self.code, self.display)]},
             "text": words,
-            "entry": [{"reference": f"urn:uuid:{resource['id']}"} for resource in self.entries],
-        }
+        } | ({"entry": entries} if entries else {})
 
 
 def of(shown: Overview, names: Names, *, encounters: Collection[str]) -> list[Section]:
@@ -52,6 +58,37 @@ def of(shown: Overview, names: Names, *, encounters: Collection[str]) -> list[Se
             shown.latest_vitals, names, encounters, code="8716-3", display="Vital signs", title="Latest vital signs"
         ),
     ]
+
+
+def in_english(shown: Overview) -> list[SourceRow]:
+    """How far each hospital's part can be trusted, with moments in UTC: for programs, and people abroad."""
+    told = [(each.hospital_name, _fresh(each)) for each in shown.freshness]
+    return told + [(name, "May hold more: a match of identities is being checked.") for name in shown.may_hold_more]
+
+
+def _fresh(state: Freshness) -> str:
+    at = resources.instant(state.read_at) if state.read_at else ""
+    if state.state is FreshnessState.FRESH:
+        return f"Read until {at}." if at else "Not read yet: its records are still to come."
+    why = {
+        FreshnessState.LATE: "Late",
+        FreshnessState.UNREACHABLE: "Not reached",
+        FreshnessState.PAUSED: "Switched off",
+    }[state.state]
+    return f"{why} since {at}: newer records may be missing." if at else f"{why}, never read: its records are missing."
+
+
+def sources(rows: Sequence[SourceRow]) -> Section:
+    """In words alone: what is not there because a hospital was not reached is not "nothing"."""
+    return Section(
+        system=OURS,
+        code=SOURCES,
+        display="How complete this summary is",
+        title="How complete this summary is",
+        entries=[],
+        header=("Hospital", "What can be missing"),
+        rows=rows,
+    )
 
 
 def _allergies(shown: Overview, names: Names) -> Section:

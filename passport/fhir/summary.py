@@ -1,35 +1,39 @@
 """The International Patient Summary: one document, in which every reference leads somewhere."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from uuid import uuid4
 
 from passport.access.scope import Scope
 from passport.fhir import resources, sections
 from passport.fhir.codes import LOINC, Codes, Json, coding
 from passport.fhir.resources import Names, entry, instant, reference
-from passport.fhir.sections import Section
-from passport.history import RecordView, overview
+from passport.fhir.sections import Section, SourceRow
+from passport.history import Overview, RecordView, overview
 from passport.history.encounters import encounters_of
-from passport.models import PatientIdentifier, SourceConcept
+from passport.models import Link, PatientIdentifier, SourceConcept
 
 MEDIA_TYPE = "application/fhir+json"
 PROFILE = "http://hl7.org/fhir/uv/ips/StructureDefinition/Bundle-uv-ips"
 AUTHOR = "patient-passport"
+SaySources = Callable[[Overview], Sequence[SourceRow]]
 
 
-def patient_summary(*, scope: Scope, now: dt.datetime) -> Json:
+def patient_summary(*, scope: Scope, now: dt.datetime, say: SaySources = sections.in_english) -> Json:
     """A Bundle of type document for what this look may show. Shape: IPS 1.1 on FHIR R4.
 
     Withdrawn records and what is past are left out, as in the overview. `scope` decides the rest: pass one
-    `without_sensitive` for what leaves the house.
+    `without_sensitive` for what leaves the house. `say` tells how far each hospital was read; one that is left out
+    is not spoken of.
     """
-    shown = overview(scope=scope, now=now)
+    shown = _of_those_shown(overview(scope=scope, now=now), scope)
     stated = [*shown.conditions, *shown.medications]
     views = [*(one.record for one in stated), *shown.allergies, *shown.latest_results, *shown.latest_vitals]
     encounters = encounters_of(views, scope=scope)
     names = Names(patient=scope.patient, codes=codes_of(views))
     told_in = sections.of(shown, names, encounters={view.id for view in encounters})
+    told_in.append(sections.sources(say(shown)))
     numbers = PatientIdentifier.objects.filter(patient=scope.patient).order_by("created_at", "pk")
     person = resources.patient(scope.patient, numbers=list(numbers.values_list("number", flat=True)))
     told = [
@@ -46,6 +50,18 @@ def patient_summary(*, scope: Scope, now: dt.datetime) -> Json:
         "timestamp": instant(now),
         "entry": [entry(_composition(names, told_in, now=now)), entry(person), *map(entry, others)],
     }
+
+
+def _of_those_shown(shown: Overview, scope: Scope) -> Overview:
+    """Without a word on a hospital that the patient is known at and that this look leaves out.
+
+    One where nothing of the patient is known is named all the same: that it could not be asked says nothing of them.
+    """
+    if not scope.left_out.hospitals:
+        return shown
+    known_at = Link.objects.filter(patient=scope.patient, hospital_id__in=scope.left_out.hospitals)
+    left_out = set(known_at.values_list("hospital__code", flat=True))
+    return replace(shown, freshness=[each for each in shown.freshness if each.hospital not in left_out])
 
 
 def codes_of(views: Iterable[RecordView]) -> Codes:
@@ -68,7 +84,7 @@ def _composition(names: Names, told_in: Sequence[Section], *, now: dt.datetime) 
         "author": [reference("Organization", AUTHOR)],
         "title": "International Patient Summary",
         "custodian": reference("Organization", AUTHOR),
-        "section": [section.as_json() for section in told_in if section.entries],
+        "section": [section.as_json() for section in told_in if section.entries or section.code == sections.SOURCES],
     }
 
 

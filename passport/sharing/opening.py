@@ -15,7 +15,7 @@ from django.db.models import F, Q
 
 from passport import standing
 from passport.audit import record_event
-from passport.fhir import MEDIA_TYPE
+from passport.fhir import MEDIA_TYPE, SaySources, in_english
 from passport.models import Share, ShareOpening
 from passport.sharing.content import document
 from passport.sharing.links import key_of
@@ -49,8 +49,10 @@ class Handed:
     ticket: str
 
 
-def open_share(*, token: str, recipient: str, passcode: str, now: dt.datetime) -> Handed:
+def open_share(*, token: str, recipient: str, passcode: str, now: dt.datetime, say: SaySources = in_english) -> Handed:
     """Open it once. The opening is written down, for the patient and in the audit chain, before anything is handed out.
+
+    `say` tells how far each hospital was read, in the recipient's language.
 
     Raises ShareClosed, WrongPasscode, SecretUnavailable. Refusals are committed first: not inside a transaction.
     """
@@ -66,10 +68,10 @@ def open_share(*, token: str, recipient: str, passcode: str, now: dt.datetime) -
     opening = _opened(share, said, now=now)
     if opening is None:
         raise ShareClosed
-    return Handed(jwe=_sealed(share, now=now), ticket=signing.dumps(str(opening.pk), salt=_SALT))
+    return Handed(jwe=_sealed(share, say=say, now=now), ticket=signing.dumps(str(opening.pk), salt=_SALT))
 
 
-def collect(*, ticket: str, token: str, now: dt.datetime) -> str:
+def collect(*, ticket: str, token: str, now: dt.datetime, say: SaySources = in_english) -> str:
     """The summary of an opening whose recipient wanted it apart; once, within minutes, while the share is open.
 
     Raises ShareClosed, SecretUnavailable.
@@ -84,11 +86,11 @@ def collect(*, ticket: str, token: str, now: dt.datetime) -> str:
     mine = ShareOpening.objects.filter(pk=opening_id, share=share, outcome=ShareOpening.Outcome.OPENED)
     if not mine.filter(fetched_at__isnull=True, at__gt=now - COLLECT_WITHIN).update(fetched_at=now):
         raise ShareClosed
-    return _sealed(share, now=now)
+    return _sealed(share, say=say, now=now)
 
 
-def _sealed(share: Share, *, now: dt.datetime) -> str:
-    return seal_document(document(share, now=now), key=key_of(share), media_type=MEDIA_TYPE)
+def _sealed(share: Share, *, say: SaySources, now: dt.datetime) -> str:
+    return seal_document(document(share, say=say, now=now), key=key_of(share), media_type=MEDIA_TYPE)
 
 
 def _takeable(share: Share, *, now: dt.datetime) -> Q:

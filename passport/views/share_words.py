@@ -9,8 +9,38 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from passport.fhir.codes import INTERPRETATIONS
+from passport.history import Overview
 from passport.models import Share, ShareOpening
+from passport.views import words
 from passport.views.words import local, when
+
+#: Codes of FHIR that the page of an opened link puts into words, as the record's own pages do.
+STATUSES = (
+    "active", "inactive", "recurrence", "relapse", "remission", "resolved", "confirmed", "provisional", "preliminary",
+    "amended",
+)  # fmt: skip
+
+
+def codes() -> dict[str, str]:
+    """What the script of that page says for a code, and for the ends of a range."""
+    flags = {code: str(words.FLAGS[flag]) for flag, (code, _display) in INTERPRETATIONS.items()}
+    ranges = {
+        "range": _("usual range %(range)s"),
+        "between": _("%(low)s to %(high)s"),
+        "from": _("from %(low)s"),
+        "upTo": _("up to %(high)s"),
+    }
+    return flags | {status: words.code(status) for status in STATUSES} | ranges
+
+
+def sources(shown: Overview, *, now: dt.datetime) -> list[tuple[str, str]]:
+    """How far each hospital was read, in the language of who opens the link."""
+    told = [(each.hospital_name, words.fresh_words(each, now=now).sentence) for each in shown.freshness]
+    if shown.may_hold_more:
+        held = _("%(may_hold_more)s may hold more records. Somebody at the hospital is checking whose they are.")
+        told.append(("", held % {"may_hold_more": words.names(list(shown.may_hold_more))}))
+    return told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -164,7 +165,7 @@ def end_share(request: HttpRequest, account: User, share_id: UUID) -> HttpRespon
 @require_safe
 def shared_page(request: HttpRequest, token: str) -> HttpResponse:
     """The same page for every address: it asks nothing of the database. What opens the share is behind the `#`."""
-    response = render(request, "passport/share_open.html", {"token": token})
+    response = render(request, "passport/share_open.html", {"token": token, "codes": share_words.codes()})
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
 
@@ -186,7 +187,13 @@ def _manifest(request: HttpRequest, token: str, *, now: dt.datetime) -> HttpResp
     if asked is None:
         return JsonResponse({"error": "Post JSON with a recipient: who you are, in words."}, status=400)
     try:
-        handed = opening.open_share(token=token, recipient=asked.recipient, passcode=asked.passcode, now=now)
+        handed = opening.open_share(
+            token=token,
+            recipient=asked.recipient,
+            passcode=asked.passcode,
+            say=partial(share_words.sources, now=now),
+            now=now,
+        )
     except opening.WrongPasscode as wrong:
         return JsonResponse({"remainingAttempts": wrong.n_left}, status=401)
     except (opening.ShareClosed, SecretUnavailable):
@@ -205,7 +212,7 @@ def shared_file(request: HttpRequest, token: str, ticket: str) -> HttpResponse:
     if not _may_try(request, token, now=now):
         return _for_anybody(HttpResponse(status=429))
     try:
-        jwe = opening.collect(ticket=ticket, token=token, now=now)
+        jwe = opening.collect(ticket=ticket, token=token, say=partial(share_words.sources, now=now), now=now)
     except (opening.ShareClosed, SecretUnavailable):
         return _for_anybody(_closed())
     return _for_anybody(HttpResponse(jwe, "application/jose"))

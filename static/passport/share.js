@@ -10,13 +10,26 @@
     "11450-4": "conditions",
     "30954-2": "results",
     "8716-3": "vitals",
+    sources: "sources",
   };
+  // UCUM → as people write it; any other unit stays the hospital's.
+  const UNITS = {
+    Cel: "°C",
+    "umol/L": "µmol/L",
+    "10*3/uL": "10³/µL",
+    "10*6/uL": "10⁶/µL",
+    "10*9/L": "10⁹/L",
+    "10*12/L": "10¹²/L",
+    "{cells}/uL": "cells/µL",
+  };
+  const FLAGS = { N: "normal", L: "low", H: "high", LL: "critically_low", HH: "critically_high", A: "abnormal" };
   const ABSENT = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips";
   const HOSPITAL = "urn:patient-passport:hospital:";
 
   const form = document.getElementById("open");
   const shared = document.getElementById("shared");
   const words = shared.dataset;
+  const codes = JSON.parse(document.getElementById("codes").textContent);
   // As the server writes days: "en" alone is American, the month first.
   const language = document.documentElement.lang;
   const spoken = language === "en" ? "en-GB" : language;
@@ -62,7 +75,7 @@
     // Never the address in the link: whoever makes one up must not be told the passcode.
     const answer = await fetch(words.manifest, {
       method: "POST",
-      headers: { "Content-Type": "application/json" },
+      headers: { "Content-Type": "application/json", "Accept-Language": language },
       body: JSON.stringify(asked),
       credentials: "omit",
       cache: "no-store",
@@ -102,7 +115,8 @@
   }
 
   function amount(quantity) {
-    return [`${quantity.comparator || ""}${quantity.value}`, quantity.unit || ""].join(" ").trim();
+    const unit = UNITS[quantity.code] || quantity.unit || "";
+    return `${quantity.comparator || ""}${quantity.value} ${unit}`.trim();
   }
 
   function value(resource) {
@@ -113,9 +127,21 @@
   function range(resource) {
     const known = resource.referenceRange && resource.referenceRange[0];
     if (!known) return "";
-    const low = known.low ? known.low.value : "";
-    const high = known.high ? known.high.value : "";
-    return `${words.range} ${low}–${high}`;
+    const said = known.low && known.high ? codes.between : known.low ? codes.from : codes.upTo;
+    const ends = said
+      .replace("%(low)s", known.low ? known.low.value : "")
+      .replace("%(high)s", known.high ? known.high.value : "");
+    return codes.range.replace("%(range)s", ends);
+  }
+
+  function code(concept) {
+    const found = concept && concept.coding && concept.coding[0];
+    return (found && found.code) || "";
+  }
+
+  // What a code of ours says in the reader's language; else nothing, or what came with it.
+  function inWords(concept) {
+    return codes[code(concept)] || said(concept);
   }
 
   function hospital(resource, names) {
@@ -125,15 +151,21 @@
     return names.get(code) || "";
   }
 
+  function isUnknown(resource) {
+    const status = resource.status || code(resource.clinicalStatus) || "unknown";
+    return /^(Condition|Medication)/.test(resource.resourceType) && status === "unknown";
+  }
+
   function about(resource, names) {
-    const status = resource.status || said(resource.clinicalStatus);
     const facts = [
       range(resource),
-      said(resource.interpretation && resource.interpretation[0]),
+      resource.resourceType === "Condition" ? inWords(resource.clinicalStatus) : "",
+      inWords(resource.verificationStatus),
+      resource.resourceType === "Observation" && resource.status !== "final" ? codes[resource.status] : "",
       ...(resource.reaction || []).flatMap((one) => [...one.manifestation.map(said), one.severity]),
       ...(resource.dosageInstruction || []).map((one) => one.patientInstruction),
       ...(resource.note || []).map((one) => one.text),
-      status === "unknown" && !resource.resourceType.startsWith("Obs") ? words.unknown : "",
+      isUnknown(resource) ? words.unknown : "",
       hospital(resource, names),
       day(resource.effectiveDateTime || resource.recordedDate || resource.authoredOn || resource.onsetDateTime),
     ];
@@ -145,7 +177,12 @@
     const isObservation = resource.resourceType === "Observation";
     const dose = (resource.dosageInstruction || []).map((one) => one.text).filter(Boolean).join("; ");
     add(item, "div", said(resource.code || resource.medicationCodeableConcept), "line-name");
-    if (isObservation) add(add(item, "div", "", "line-value"), "strong", value(resource));
+    if (isObservation) {
+      const beside = add(item, "div", "", "line-value");
+      add(beside, "strong", value(resource));
+      const flag = code(resource.interpretation && resource.interpretation[0]);
+      if (codes[flag]) add(beside, "span", codes[flag], `flag ${FLAGS[flag]}`);
+    }
     if (dose) add(item, "div", dose, "line-text");
     const facts = about(resource, names);
     if (!facts.length) return;
@@ -162,13 +199,29 @@
     const card = add(parent, "section", "", "card");
     add(add(card, "div", "", "card-head"), "h2", title);
     const body = add(card, "div", "", "card-body");
-    const told = resources.filter((one) => one && !isAbsent(one));
+    // What is known to hold stands first.
+    const told = resources.filter((one) => one && !isAbsent(one)).sort((a, b) => isUnknown(a) - isUnknown(b));
     if (!told.length) {
       add(body, "p", words.nothing, "empty");
       return;
     }
     const list = add(body, "ul", "", "lines");
     for (const resource of told) line(list, resource, names);
+  }
+
+  // In words alone, as our own server wrote them: taken out of its table as text.
+  function showSources(parent, title, section) {
+    const rows = new DOMParser().parseFromString(section.text.div, "text/html").querySelectorAll("tbody tr");
+    if (!rows.length) return;
+    const card = add(parent, "section", "", "card");
+    add(add(card, "div", "", "card-head"), "h2", title);
+    const list = add(add(card, "div", "", "card-body"), "ul", "", "lines");
+    for (const row of rows) {
+      const [hospital, sentence] = Array.from(row.children, (cell) => cell.textContent);
+      const item = add(add(list, "li"), "div", "", "line");
+      if (hospital) add(item, "div", hospital, "line-name");
+      add(item, "div", sentence, "line-about");
+    }
   }
 
   function showPerson(person) {
@@ -201,6 +254,10 @@
     const sections = (all.find((one) => one.resourceType === "Composition") || {}).section || [];
     for (const section of sections) {
       const key = SECTIONS[section.code.coding[0].code];
+      if (key === "sources") {
+        showSources(cards, words.sources, section);
+        continue;
+      }
       const resources = (section.entry || []).map((one) => found.get(one.reference));
       showSection(cards, key ? words[key] : section.title, resources, names);
     }

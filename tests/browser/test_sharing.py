@@ -54,7 +54,7 @@ def test_a_recipient_opens_a_link(
     expect(page.get_by_role("alert")).to_contain_text("Tries that are left: 4")
     unlock(page, made.passcode)
     expect(page.get_by_role("heading", name="Claudine Uwimana")).to_be_visible()
-    for words in ("Penicillin", "Metformin", "9.1 %", "usual range 4–6.5", "Kigali District Hospital"):
+    for words in ("Penicillin", "Metformin", "9.1 %", "usual range 4 to 6.5", "Kigali District Hospital"):
         expect(page.get_by_text(words).first).to_be_visible()
     # what hospitals write stays text
     expect(page.get_by_text("<script>alert(1)</script>").first).to_be_visible()

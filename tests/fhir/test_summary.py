@@ -3,10 +3,13 @@
 import copy
 import datetime as dt
 import json
+from dataclasses import replace
 
 import pytest
 from django.utils import timezone
 
+from openmrs_sync.models import Breaker
+from passport.access.scope import Choice
 from passport.fhir import patient_summary
 from passport.models import Link, SourceConcept
 from tests import parts
@@ -191,7 +194,38 @@ def test_an_unlinked_persons_records_are_not_in_it(chart, alice, now):
     Link.objects.filter(pk=chart.link.pk).update(state="unlinked")
     bundle = summary(alice, now)
     assert not resources(bundle, "Observation")
-    assert "district" not in json.dumps(bundle).lower()
+    assert "district" not in json.dumps(bundle["entry"][1:]).lower()  # the first says which hospitals were read
+
+
+def sources(bundle):
+    (found,) = [
+        one for one in bundle["entry"][0]["resource"]["section"] if one["code"]["coding"][0]["code"] == "sources"
+    ]
+    return found["text"]["div"]
+
+
+def test_a_hospital_that_was_not_reached_is_named_with_what_that_means(chart, alice, now):
+    fill_district_hospital(chart)
+    chart.save()
+    read_at = now - dt.timedelta(days=3)
+    Breaker.objects.update_or_create(
+        hospital=chart.hospital, defaults={"last_success_at": read_at, "last_error_at": now}
+    )
+    Link.objects.update(refreshed_at=read_at)
+    told = sources(summary(alice, now))
+    at = read_at.astimezone(dt.UTC).isoformat(timespec="seconds")
+    assert f"<td>District Hospital</td><td>Not reached since {at}: newer records may be missing.</td>" in told
+
+
+def test_a_hospital_that_is_left_out_is_not_spoken_of(chart, alice, now):
+    chart.save()
+    scope = own_scope(alice)
+    assert "District Hospital" in sources(patient_summary(scope=scope, now=now))
+    make_hospital(name="Nyungwe", now=now, reached_ago=dt.timedelta(days=1))  # and nothing of her is known there
+    hidden = replace(scope, left_out=scope.left_out | Choice(hospitals=frozenset({chart.hospital.pk})))
+    told = sources(patient_summary(scope=hidden, now=now))
+    assert "District Hospital" not in told
+    assert "<td>Nyungwe</td><td>Late since" in told
 
 
 def test_the_same_record_has_the_same_id_in_every_document(chart, alice, now):
