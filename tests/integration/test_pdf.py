@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
@@ -137,6 +138,20 @@ def test_the_history_on_paper_has_every_visit(world: World) -> None:
     assert sum(visit.n_records for visit in history.all_visits(scope=own_scope(world.alice))) >= 601
     assert "Ward round" not in world.page("print_record", what="summary")
     assert world.page("print_record", what="history").count("Ward round") >= 30
+
+
+def test_every_sheet_says_whose_it_is(world: World) -> None:
+    """One that lies apart from the others must not be taken for somebody else's."""
+    fill_with_many(world.chart, n_records=600)
+    world.fill()
+    weasyprint = pytest.importorskip("weasyprint")
+    html = printing.paper_html(own_scope(world.alice), what="history", now=world.now)
+    sheet = weasyprint.CSS(filename=finders.find("passport/paper.css"))
+    sheets = weasyprint.HTML(string=html).render(stylesheets=[sheet]).pages
+    assert len(sheets) > 2
+    for each in sheets:
+        told = " ".join(box.text for box in each._page_box.descendants() if hasattr(box, "text"))
+        assert f"{world.alice.full_name}, born " in told.replace("\n", " ")
 
 
 def test_a_pdf_comes_as_a_file(world: World) -> None:
