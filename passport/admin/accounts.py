@@ -41,6 +41,7 @@ class ChangeAccountForm(UsernameChecks, UserChangeForm):  # type: ignore[type-ar
 @admin.register(User)
 class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     add_form = AddAccountForm
+    add_form_template = "admin/change_form.html"  # Django's own has only a sentence more, about users
     form = ChangeAccountForm
     list_display = ("username", "role", "hospital", "is_active", "shown_last_login")
     list_filter = ("role", "is_active")

@@ -24,6 +24,7 @@ PATIENT_FIELDS = ("given_name", "family_name", "birth_date", "sex", "email", "ph
 
 class PatientForm(forms.ModelForm):  # type: ignore[type-arg]
     national_id = forms.CharField(
+        label="National ID",
         max_length=registration.MAX_LENGTH * 2,
         required=False,
         help_text="Letters and digits count, in any writing. A reissued number is added to the ones below.",

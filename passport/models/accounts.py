@@ -46,6 +46,7 @@ class User(AbstractUser):
     objects: ClassVar[AccountManager] = AccountManager()
 
     class Meta:
+        verbose_name = "account"
         constraints = [
             models.CheckConstraint(
                 name="passport_user_doctor_has_hospital",

@@ -2,6 +2,7 @@
 
 import ast
 import datetime as dt
+import re
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from passport.models import (
     PlaceholderNumber,
     User,
 )
-from passport.views.words import ACTIONS
+from passport.views.look_words import ACTIONS
 from tests.parts import ROOT
 from tests.records import Chart, make_account, make_hospital, make_patient
 
@@ -52,6 +53,14 @@ def test_every_list_and_form_opens(browser: Client, model: str, page: str) -> No
     make_patient(national_id=NUMBER, now=NOW, username="alice")
     status = browser.get(f"/admin/passport/{model}/{page}").status_code
     assert status == (403 if (model, page) == ("auditevent", "add/") else 200)
+
+
+def test_an_account_is_called_so_on_its_pages(browser: Client) -> None:
+    account = User.objects.get(username="grace")
+    for page in ("", "add/", f"{account.pk}/change/"):
+        shown = browser.get(f"/admin/passport/user/{page}").content.decode()
+        assert "account" in shown.lower()
+        assert not re.search(r">[^<]*\b[Uu]sers?\b[^<]*</(h1|a|p|title)>", shown)
 
 
 @pytest.mark.parametrize("app", ["django_q", "token_blacklist", "auth"])
