@@ -60,9 +60,7 @@ class SyncRunAdmin(ReadOnly, _SyncRunAdmin):
         _count("n_created", "new"),
         _count("n_updated", "changed"),
         _count("n_withdrawn", "withdrawn"),
-        _count("n_unchanged", "as before"),
         _count("n_parked", "parked"),
-        _count("n_excluded", "left out"),
         "shown_seconds",
     ]
     list_filter = [ErrorsFilter, "hospital", "status", "trigger"]
