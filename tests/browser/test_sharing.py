@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from passport.models import Share
 from passport.sharing import content, links, shares
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+from tests.browser.test_walks import log_in
 from tests.records import Chart, fill_district_hospital, fill_oddly, make_hospital, make_patient
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -80,3 +81,17 @@ def test_without_javascript_the_page_says_what_to_do(open_page: OpenPage, live_s
     page.goto(address_of(made, live_server.url))
     expect(page.get_by_text("This one page needs JavaScript")).to_be_visible()
     expect(page.get_by_role("button", name="Open the summary")).to_be_hidden()
+
+
+def test_the_link_is_copied_by_one_press(open_page: OpenPage, made: shares.Made) -> None:
+    page = open_page()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    log_in(page, "alice")
+    expect(page.get_by_role("heading", name="Allergies")).to_be_visible()
+    page.goto("/share/")
+    page.get_by_role("button", name="Make the link").click()
+    page.get_by_role("button", name="Copy the link").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == page.locator(".share-link").inner_text()
+    assert "#shlink:/" in copied
