@@ -225,7 +225,7 @@ def test_a_hospital_that_is_left_out_is_not_spoken_of(chart, alice, now):
     hidden = replace(scope, left_out=scope.left_out | Choice(hospitals=frozenset({chart.hospital.pk})))
     told = sources(patient_summary(scope=hidden, now=now))
     assert "District Hospital" not in told
-    assert "<td>Nyungwe</td><td>Late since" in told
+    assert "<td>Nyungwe</td><td>Not reached since" in told
 
 
 def test_the_same_record_has_the_same_id_in_every_document(chart, alice, now):
