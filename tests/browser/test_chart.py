@@ -92,7 +92,13 @@ def test_a_doctor_has_one_screen_for_a_consultation(
     page = open_page(viewport=viewport, scheme=scheme)
     log_in(page, "visitor")
     page.goto(f"/patients/{alice.pk}/consultation/")
-    expect(page.get_by_role("heading", name="What is missing or late")).to_be_visible()
+    missing = page.get_by_role("heading", name="What is missing or late")
+    expect(missing).to_be_visible()
+    above = page.get_by_role("heading", name="Allergies").bounding_box()
+    found = missing.bounding_box()
+    assert above is not None
+    assert found is not None
+    assert found["y"] <= above["y"] + 5  # beside it, or before it where there is one column
     expect(page.get_by_role("button", name="Read afresh from all hospitals")).to_be_visible()
     check(page)
 
