@@ -34,6 +34,7 @@ DAY = dt.datetime(2024, 3, 30, 22, 30)
 SILENT = {
     *("edit_obs_in_place", "date_obs_in_place", "regroup_obs", "purge_only_the_group", "void_order", "unvoid_order"),
     *("fulfil_order", "change_drug_order", "change_reactions", "rename_concept", "rename_drug"),
+    *("empty_obs", "mend_obs"),
 }
 
 #: What changes who somebody is, or whose a row is.
@@ -371,6 +372,21 @@ def date_obs_in_place(h: PretendHospital, pick: int, other: int, n: int) -> None
 
 
 @verb
+def empty_obs(h: PretendHospital, pick: int, other: int, n: int) -> None:
+    """By SQL: the row says nothing any more, and is parked."""
+    h.update("obs", one(h, "obs", pick, "voided = 0 AND value_numeric IS NOT NULL"), value_numeric=None)
+
+
+@verb
+def mend_obs(h: PretendHospital, pick: int, other: int, n: int) -> None:
+    """By SQL: what was parked becomes a record."""
+    empty = " AND ".join(f"value_{kind} IS NULL" for kind in ("numeric", "coded", "text", "datetime", "complex"))
+    covers = f"{h.concept('full blood count')}, {h.concept('diagnosis set')}"  # of a datatype that has no values
+    obs = one(h, "obs", pick, f"voided = 0 AND concept_id NOT IN ({covers}) AND {empty}")
+    h.update("obs", obs, value_numeric=70.0 + n)
+
+
+@verb
 def give_obs_to_another(h: PretendHospital, pick: int, other: int, n: int) -> None:
     """1.x writes the person in place; no stamp, no encounter."""
     h.update("obs", one(h, "obs", pick), person_id=person(h, other))
@@ -475,6 +491,15 @@ def void_order(h: PretendHospital, pick: int, other: int, n: int) -> None:
 @verb
 def unvoid_order(h: PretendHospital, pick: int, other: int, n: int) -> None:
     h.unvoid("orders", one(h, "orders", pick, "voided = 1"))
+
+
+@verb
+def purge_order(h: PretendHospital, pick: int, other: int, n: int) -> None:
+    order = one(h, "orders", pick)
+    with h.atomic():
+        for table in ("drug_order", "test_order"):
+            h.execute(f"DELETE FROM {table} WHERE order_id = %s", (order,))
+        h.delete("orders", order)
 
 
 @verb

@@ -25,7 +25,7 @@ sessions = st.sampled_from([0, 0, 0, 0, 1, 2])
 verbs = st.sampled_from(sorted(VERBS))
 #: A run has some eighty statements on each side.
 moments = st.integers(1, 90)
-kinds = st.sampled_from(["sync", "due", "tick", "tick", "full", "patient"])
+kinds = st.sampled_from(["sync", "sync", "due", "tick", "tick", "tick", "full", "patient", "sweep"])
 #: (what, pick, other, n)
 an_edit = st.tuples(verbs, small, small, small)
 a_silent_edit = st.tuples(st.sampled_from(sorted(SILENT)), small, small, small)

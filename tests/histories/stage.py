@@ -16,7 +16,7 @@ from unittest import mock
 from uuid import UUID
 
 from django.db import connection, connections, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from hospitals.models import Hospital
 from openmrs_sync import claims, links, pipeline, receipts
@@ -67,6 +67,8 @@ CLOCKS = (dt.timedelta(), dt.timedelta(hours=-7), dt.timedelta(hours=20), dt.tim
 BUILT_AT = dt.datetime(2026, 1, 14, 8, 30)
 STEPS_OF_OUR_CLOCK = tuple(dt.timedelta(hours=hours) for hours in (1, -1, 30, -30, 24 * 40, -24 * 40))
 SECOND, MINUTE = dt.timedelta(seconds=1), dt.timedelta(minutes=1)
+#: Everyone is due by then, as `sweep_hours` says.
+A_DAY_LATER = dt.timedelta(hours=30)
 #: Persons with a number of their own where many are.
 CROWD = 10
 #: Of a session at the hospital: who wants a row that another transaction has is refused it at once. No locks on gaps:
@@ -426,7 +428,12 @@ class Stage:
     # -------------------------------------------------------------------------------- reading
 
     def run(self, kind: str, *, fault: Fault | None = None, pick: int = 0) -> SyncRun | None:
-        """`kind`: tick (the idle look), due (deep when it is time), sync (deep), full, patient. None: it was killed."""
+        """`kind`: tick (the idle look), due (deep when it is time), sweep (a day later), sync (deep), full, patient.
+
+        None: it was killed, or read one patient.
+        """
+        if kind == "sweep":
+            self.pass_time(A_DAY_LATER)
         before, waiting = self._refreshed(), set(self.asked)
         try:
             with noting_snapshots(self) as self.moments, striking(self, fault):
@@ -440,8 +447,11 @@ class Stage:
             self._check_as_read(read)
         left = waiting & self.asked.keys() & set(links.linked(self.hospital).values_list("pk", flat=True)) - read
         self._forget_who_was_read(read, waiting)
-        if fault is None and run is not None and run.status == "ok" and left:
-            raise HistoryFailed(f"Somebody waited for {len(left)} persons, and they were not read.")
+        if fault is None and run is not None and run.status == "ok":
+            if left:
+                raise HistoryFailed(f"Somebody waited for {len(left)} persons, and they were not read.")
+            if kind == "sweep" and (unswept := self._refreshed(links.linked(self.hospital)).keys() - read):
+                raise HistoryFailed(f"{len(unswept)} persons were not read in a sweep.")
         return run
 
     def _forget_who_was_read(self, read: set[UUID], waiting: set[UUID]) -> None:
@@ -451,9 +461,9 @@ class Stage:
             if link in waiting or read_in.get(link, 0) > self.asked[link]:
                 del self.asked[link]
 
-    def _refreshed(self) -> dict[UUID, Any]:
+    def _refreshed(self, some: QuerySet[Link] | None = None) -> dict[UUID, Any]:
         """When each link was read last, of those too that are not linked now and may be after the run."""
-        return dict(links.current(self.hospital).values_list("pk", "refreshed_at"))
+        return dict((links.current(self.hospital) if some is None else some).values_list("pk", "refreshed_at"))
 
     def _check_true(self, read: set[UUID]) -> None:
         """What was read in this run is as it was at some moment since its first snapshot, however it went."""
@@ -484,14 +494,14 @@ class Stage:
             patient = Patient.objects.get(pk=patients[pick % len(patients)])
             pipeline.refresh_patient(hospital=self.hospital, patient=patient, now=self.now)
             return None
-        is_scheduled = kind in ("tick", "due")
+        is_scheduled = kind in ("tick", "due", "sweep")
         with in_small_batches() if self.is_in_batches else in_this_thread():
             return pipeline.sync_hospital(
                 hospital=self.hospital,
                 trigger=SyncRun.Trigger.SCHEDULE if is_scheduled else SyncRun.Trigger.COMMAND,
                 now=self.now,
                 full=kind == "full",
-                deep={"tick": False, "due": None}.get(kind, True),
+                deep={"tick": False, "due": None, "sweep": None}.get(kind, True),
             )
 
     def be_overtaken(self) -> None:
@@ -576,7 +586,7 @@ class Stage:
     def sweep(self) -> None:
         """Everyone was read again, and every record and every parked row is right."""
         # further than the watch looks back for stamps: what is read now is read because nobody read it for so long
-        self.pass_time(dt.timedelta(hours=30))
+        self.pass_time(A_DAY_LATER)
         self.read_until_fresh()
         derivation = self.derive()
         self._check_links(derivation)
