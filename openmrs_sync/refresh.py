@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -21,6 +21,11 @@ from passport.models import Doctor, SourceConcept
 from passport.models.links import LinkState
 from passport.registration import normalise_national_id
 
+#: What a batch holds for nobody but the enricher.
+NO_ROWS: Mapping[str, Any] = {
+    **dict.fromkeys(("obs", "encounters", "visits", "diagnoses", "conditions", "orders", "allergies", "reactions"), ()),
+    **{name: {} for name in ("encounter_providers", "other_parents", "obs_ranges")},
+}
 #: Obs of one person that one statement reads at most; who has more is read in legs.
 LEG_ROWS = 20_000
 
@@ -62,6 +67,8 @@ class Read:
     #: records of ours whose rows these persons no longer have: key → person who has the row now; absent: gone
     owners: Mapping[str, int]
     lost: Sequence[str]
+    #: what its rows are to us, once somebody has rendered them; the rows are let go of then
+    rendered: Sequence[Rendered] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,24 +105,29 @@ def read(session: Session, *, prepared: Prepared) -> Read:
     return found
 
 
-def write(session: Session, *, prepared: Prepared, read: Read) -> Written:
-    """Judge, render, compare, write, balance."""
-    persons, stored = prepared.persons, prepared.stored
-    if not persons:
-        return Written(counts=Counts(), has_moves=False)
-    session.claim.renew()
-    ours = _still_ours(session, read=read, persons=persons)
-    rendered = [
-        person
-        for person in enricher.render(
+def render(session: Session, *, read: Read) -> Read:
+    """The same with its rows rendered. Touches nothing of our store either."""
+    with session.rendering:
+        rendered = enricher.render(
             read.batch,
             dictionaries=session.names,
             zone=session.zone,
             categorise=session.categorise,
             shared=session.shared,
         )
-        if person.person_id in ours
-    ]
+    return replace(read, batch=replace(read.batch, **NO_ROWS), rendered=rendered)
+
+
+def write(session: Session, *, prepared: Prepared, read: Read) -> Written:
+    """Judge, render what is not rendered yet, compare, write, balance."""
+    persons, stored = prepared.persons, prepared.stored
+    if not persons:
+        return Written(counts=Counts(), has_moves=False)
+    session.claim.renew()
+    ours = _still_ours(session, read=read, persons=persons)
+    if read.rendered is None:
+        read = render(session, read=read)
+    rendered = [person for person in read.rendered or () if person.person_id in ours]
     own_ids = {link.pk for link in ours.values()}
     own_stored = stored if len(ours) == len(persons) else {k: s for k, s in stored.items() if s.link_id in own_ids}
     changes = writer.compare(
@@ -147,6 +159,8 @@ class ReadAhead:
         # with a pace the source rests between two batches
         is_unpaced = session.hospital.pace_rows_per_second is None
         is_safe = is_unpaced and not record_store().has_late_writers
+        # while a server takes what is written the interpreter is free; SQLite takes it in this very process
+        self._renders = record_store().is_elsewhere
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") if is_safe else None
         self._next: tuple[Sequence[UUID], Prepared, Future[Read]] | None = None
 
@@ -167,7 +181,7 @@ class ReadAhead:
         prepared, this = self._take(link_ids)
         if self._pool and then:
             following = prepare(self._session, link_ids=then)
-            self._next = then, following, self._pool.submit(read, self._session, prepared=following)
+            self._next = then, following, self._pool.submit(self._read, following)
         try:
             written = write(self._session, prepared=prepared, read=this)
         except BaseException:
@@ -184,6 +198,11 @@ class ReadAhead:
         self._drop()
         prepared = prepare(self._session, link_ids=link_ids)
         return prepared, read(self._session, prepared=prepared)
+
+    def _read(self, prepared: Prepared) -> Read:
+        """In the other thread."""
+        found = read(self._session, prepared=prepared)
+        return render(self._session, read=found) if self._renders else found
 
     def free_source(self) -> None:
         """Wait until nothing is read ahead any more: the source answers one thread at a time. What was read is kept."""

@@ -1,6 +1,7 @@
 """One open hospital for the length of one run: the source, the claim, and what rendering needs."""
 
 from dataclasses import dataclass, field
+from threading import Lock
 from zoneinfo import ZoneInfo
 
 from django.db.models import Q
@@ -46,6 +47,8 @@ class Session:
     n_set_aside: int = 0
     journal: Journal = field(default_factory=Journal)
     tempo: pace.Tempo = field(default_factory=pace.Tempo)
+    #: what batches share (`shared`) is filled by one thread at a time
+    rendering: Lock = field(default_factory=Lock)
 
     def is_outdated(self) -> bool:
         """Whether an admin changed, since the session was opened, what decides how rows are matched or shown."""

@@ -145,7 +145,7 @@ def write(*, changes: Changes, claim: HeldClaim, now: dt.datetime, note_gone: Ca
     changes.upserts.sort(key=itemgetter(0))
     for part in chunks(changes.upserts, ROWS):
         with store.fence(claim):
-            store.upsert(part, by=by)
+            store.upsert(part, by=by, are_new=not changes.n_updated)
     by_reason: dict[str, list[str]] = {}
     for key, reason in changes.withdrawals.items():
         by_reason.setdefault(reason, []).append(key)

@@ -44,6 +44,7 @@ class MongoStore:
     """A collection of one database."""
 
     has_late_writers = True
+    is_elsewhere = True
 
     def __init__(self, alias: str) -> None:
         self._connection: Any = connections[alias]  # django_mongodb_backend has no types
@@ -93,7 +94,7 @@ class MongoStore:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def upsert(self, records: Sequence[RecordToWrite], *, by: WrittenBy) -> None:
+    def upsert(self, records: Sequence[RecordToWrite], *, by: WrittenBy, are_new: bool = False) -> None:  # noqa: ARG002
         """Raises ClaimLost when one of them carries a greater token."""
         text, at = cache(_hex), _moment(by.at)
         last = (text(by.hospital_id), CURRENT, "", at, by.token)

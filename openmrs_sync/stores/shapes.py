@@ -55,6 +55,8 @@ class RecordStore(Protocol):
 
     #: Whether a worker that lost its claim may still write: then links must be taken over (`links.take_over`).
     has_late_writers: bool
+    #: Whether writing is mostly waiting for another process, which has a core of its own.
+    is_elsewhere: bool
 
     def fence(self, claim: HeldClaim) -> AbstractContextManager[None]:
         """What is written inside is written under our claim, or has no effect. Raises ClaimLost."""
@@ -72,7 +74,9 @@ class RecordStore(Protocol):
         """Current records, counted in the store: link → table → n."""
         ...
 
-    def upsert(self, records: Sequence[RecordToWrite], *, by: WrittenBy) -> None: ...
+    def upsert(self, records: Sequence[RecordToWrite], *, by: WrittenBy, are_new: bool = False) -> None:
+        """`are_new`: none of them was stored when it was asked last; those that are nevertheless are replaced."""
+        ...
 
     def withdraw(self, keys: Sequence[str], *, reason: str, by: WrittenBy) -> None:
         """Mark as withdrawn. The digest is forgotten, so that a row that comes back is written."""

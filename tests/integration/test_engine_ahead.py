@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from openmrs_sync import enricher, pipeline, reader, refresh
+from openmrs_sync.stores import record_store
 from passport.models import Link
 from tests.integration import world
 from tests.integration.world import Site
@@ -16,6 +17,12 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _sources(sources_on_loopback: None) -> None:
     """Hospitals on this machine are let through."""
+
+
+@pytest.fixture(autouse=True, params=["render in turn", "render ahead"])
+def _rendering(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other thread renders what it has read where writing is waiting for another process."""
+    monkeypatch.setattr(type(record_store()), "is_elsewhere", request.param == "render ahead")
 
 
 @pytest.fixture
@@ -65,6 +72,22 @@ def test_the_next_batch_is_read_by_another_thread(
 
     assert (len(threads), n_ahead(threads)) == (12, 11)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
+
+
+def test_the_next_batch_is_rendered_by_that_thread_where_writing_is_waiting(
+    kigali: Site, people: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+
+    def render(*arguments: Any, _render: Any = enricher.render, **options: Any) -> Any:
+        names.append(threading.current_thread().name)
+        return _render(*arguments, **options)
+
+    monkeypatch.setattr(enricher, "render", render)
+    world.synced(kigali.hospital)
+
+    assert len(names) == 12, "each once"
+    assert n_ahead(names) == (11 if record_store().is_elsewhere else 0)
 
 
 @pytest.mark.parametrize("old, new", [(3, 2), (2, 3)])

@@ -4,6 +4,8 @@ Each prints one JSON value on standard output. The settings come from the enviro
 
     sync                            sync --json, and receipt --verify --json after it
     later HOURS                     a sync by a worker whose clock says so many hours from now
+    again_as_new                    everything written anew, as if the store held nothing: it copes
+    plans                           how PostgreSQL finds the records of a link in a table it knows nothing of
     histories NATIONAL_ID …         everything that passport.history says of each
     frozen CODE NATIONAL_ID         reads this patient there and stops itself (SIGSTOP) right before it writes records
     down                            what a run says whose store does not answer
@@ -52,6 +54,41 @@ def later(hours: str) -> Any:
     return [
         run_of(sync_hospital(hospital=each, trigger="command", now=now, deep=True)) for each in Hospital.objects.all()
     ]
+
+
+def again_as_new() -> Any:
+    from openmrs_sync.stores import record_store
+    from passport.models import Record
+
+    store = type(record_store())
+    upsert = store.upsert
+
+    def as_new(self: Any, records: Any, *, by: Any, are_new: bool = False) -> None:
+        upsert(self, records, by=by, are_new=True)
+
+    store.upsert = as_new  # type: ignore[method-assign]
+    Record.objects.update(digest=0)
+    return command("sync", "--full", "--json")
+
+
+def plans() -> Any:
+    from openmrs_sync.stores import record_store
+    from passport.models import Link, Record
+
+    links = list(Link.objects.values_list("pk", flat=True))
+    keys = list(Record.objects.values_list("pk", flat=True)[:50])
+    store, found = record_store(), []
+    fetch = store._fetch  # type: ignore[attr-defined]
+
+    def explain(sql: str, params: Any) -> Any:
+        found.append("\n".join(row[0] for row in fetch(f"EXPLAIN {sql}", params)))
+        return fetch(sql, params)
+
+    store._fetch = explain  # type: ignore[attr-defined]
+    store.of_links(links)
+    store.count_current(links)
+    store.owners(keys)
+    return found
 
 
 def run_of(run: Any) -> dict[str, Any]:
@@ -180,5 +217,6 @@ def together() -> Any:
 
 if __name__ == "__main__":
     django.setup()
-    actions = {each.__name__: each for each in (sync, later, histories, frozen, down, beat, together)}
+    known = (sync, later, again_as_new, plans, histories, frozen, down, beat, together)
+    actions = {each.__name__: each for each in known}
     print(json.dumps(actions[sys.argv[1]](*sys.argv[2:])))
