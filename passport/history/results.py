@@ -1,12 +1,12 @@
 """Tests and measurements, one row each: the newest value, the one before, and how it went."""
 
-import datetime as dt
 import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from passport.access.scope import Scope, Visible
@@ -48,6 +48,10 @@ class Subject(NamedTuple):
     is_number: bool
 
 
+#: Which concepts are the same, and the rows of each test.
+BySubject: TypeAlias = tuple["Concepts", Mapping[Subject, Sequence[Row]]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultRow:
     """One test: its newest record, the one before it, and the last numbers, oldest first, the newest among them."""
@@ -70,15 +74,15 @@ def result_rows(*, scope: Scope) -> list[ResultRow]:
     Hospitals share a row only where the concept is the same by uuid or CIEL code and the unit is the same.
     """
     reading = Reading(scope)
-    return reading.keep("results", n_records=_n_numbers, make=lambda: _result_rows(reading.seen))
+    return reading.keep("results", n_records=_n_numbers, make=lambda: _result_rows(reading))
 
 
 def _n_numbers(rows: Sequence["ResultRow"]) -> int:
     return sum(2 + len(row.numbers) for row in rows)
 
 
-def _result_rows(seen: Visible) -> list[ResultRow]:
-    concepts, of_subject = by_subject(seen)
+def _result_rows(reading: Reading) -> list[ResultRow]:
+    seen, (concepts, of_subject) = reading.seen, by_subject(reading)
     newest = [row.key for rows in of_subject.values() for row in rows[:2]]
     views = {view.id: view for view in views_of(by_keys(seen, newest), seen)}
     codes = {link.pk: link.hospital.code for link in seen.links}
@@ -107,17 +111,17 @@ def _result_row(
     )
 
 
-def by_subject(
-    seen: Visible, *, from_date: dt.date | None = None, to_date: dt.date | None = None
-) -> tuple["Concepts", dict[Subject, list[Row]]]:
-    """The rows of each test, newest first. The days are the hospitals', both inclusive."""
+def by_subject(reading: Reading) -> BySubject:
+    """The rows of each test through all the years, newest first."""
+    return reading.keep("subjects", n_records=_n_rows, make=lambda: _by_subject(reading.seen))
+
+
+def _n_rows(made: BySubject) -> int:
+    return sum(len(rows) for rows in made[1].values())
+
+
+def _by_subject(seen: Visible) -> BySubject:
     found = seen.records.filter(status=Status.CURRENT, category__in=MEASURED, part_of__isnull=True)
-    if from_date or to_date:
-        found = found.filter(at_local__isnull=False)
-    if from_date:
-        found = found.filter(at_local__gte=from_date.isoformat())
-    if to_date:
-        found = found.filter(at_local__lte=f"{to_date.isoformat()} 23:59:59")
     rows = [Row._make(row) for row in found.order_by("-order_at", "-key").values_list(*Row._fields)]
     concepts = concepts_of_rows(rows)
     of_subject: dict[Subject, list[Row]] = {}
@@ -177,6 +181,7 @@ def concepts_of_rows(rows: Iterable["Row | RecordView"]) -> Concepts:
     return Concepts(codes=codes)
 
 
+@lru_cache(maxsize=1000)
 def unit_of(text: str) -> str:
     """The unit as it is compared: `mmol / l` and `mmol/L` are one, `mg/dL` and `mmol/L` never."""
     plain = "".join(unicodedata.normalize("NFKC", text).split())

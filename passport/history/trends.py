@@ -4,7 +4,8 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from passport.access.scope import Scope, visible
+from passport.access.scope import Scope
+from passport.history.kept import Reading
 from passport.history.results import Concepts, Row, Subject, by_subject
 from passport.history.shapes import RecordView
 from passport.history.shown import by_keys, views_of
@@ -51,12 +52,13 @@ def trend(*, scope: Scope, key: str, from_date: dt.date | None = None, to_date: 
 
     At most the newest `LONGEST_TREND` records of the range. The record itself may be withdrawn or outside the range.
     """
-    seen = visible(scope)
+    reading = Reading(scope)
+    seen = reading.seen
     found = views_of(seen.records.filter(key=key, category__in=(Category.TEST, Category.VITAL)), seen)
     if not found:
         return None
     about = found[0]
-    concepts, of_subject = by_subject(seen)
+    concepts, of_subject = by_subject(reading)
     names = _names(about, concepts, of_subject)
     all_rows = sorted(
         ((subject, row) for subject, rows in of_subject.items() if subject.concept in names for row in rows),

@@ -87,6 +87,22 @@ def test_a_record_that_the_engine_wrote_anew_is_seen_at_once(chart: Chart, chang
     assert shown(own_scope(chart.patient)) == {"Weight 71", "Pulse 99"}
 
 
+def test_a_new_value_is_on_the_curve_at_once_and_a_withdrawn_one_gone(chart: Chart) -> None:
+    def curve() -> list[str]:
+        key = Record.objects.filter(concept="Weight").order_by("-key").values_list("key", flat=True)[0]
+        found = history.trend(scope=own_scope(chart.patient), key=key)
+        return [record.value for record in found.records] if found else []
+
+    Record.objects.update(category="vital")
+    assert curve() == curve() == ["71"]
+    chart.records.clear()
+    chart.add(concept="Weight", value="72", at="2026-01-03 10:00:00", category="vital")
+    chart.save()
+    assert curve() == ["72", "71"]
+    Record.objects.filter(value="71").update(status="withdrawn", withdrawn_reason="voided", digest=0)
+    assert curve() == ["72"]
+
+
 def test_a_record_that_was_withdrawn_or_deleted_is_gone_at_once(chart: Chart) -> None:
     shown(own_scope(chart.patient))
     Record.objects.filter(concept="Pulse").update(status="withdrawn", withdrawn_reason="voided", digest=0)
