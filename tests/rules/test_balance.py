@@ -33,7 +33,7 @@ def lose_a_row_in_writing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slip of the store: the first record of a write does not arrive."""
     store_class = type(record_store())
     upsert = store_class.upsert
-    monkeypatch.setattr(store_class, "upsert", lambda store, records, *, by: upsert(store, records[1:], by=by))
+    monkeypatch.setattr(store_class, "upsert", lambda store, records, **how: upsert(store, records[1:], **how))
 
 
 def n_unexplained() -> int:

@@ -165,9 +165,9 @@ def test_a_transaction_has_at_most_so_many_rows(ward: Ward, rule: Rule, monkeypa
     store_class = type(record_store())
     upsert = store_class.upsert
 
-    def noted(store: Any, records: Any, *, by: Any) -> None:
+    def noted(store: Any, records: Any, **how: Any) -> None:
         sizes.append(len(records))
-        upsert(store, records, by=by)
+        upsert(store, records, **how)
 
     monkeypatch.setattr(store_class, "upsert", noted)
     ward.see(ward.add_holder(ALICE), *range(50, 59))
