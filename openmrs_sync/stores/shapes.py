@@ -55,7 +55,8 @@ class RecordStore(Protocol):
 
     #: Whether a worker that lost its claim may still write: then links must be taken over (`links.take_over`).
     has_late_writers: bool
-    #: Whether writing is mostly waiting for another process, which has a core of its own.
+    #: Whether the next batch is rendered while this one is written: where writing is mostly waiting for another
+    #: process, as was measured with PostgreSQL.
     is_elsewhere: bool
 
     def fence(self, claim: HeldClaim) -> AbstractContextManager[None]:

@@ -41,9 +41,9 @@ NO_PAGES = ("api/", "health/", "metrics/")
 #: A file, not a page: Chromium would save it.
 FILES = ("<kind>", "changed/", "download/<download_id>/")
 #: What runs, or would if the policy did not hold it back.
-#: A script of JSON is data of ours, which no browser runs.
+#: One script of JSON is data of ours, which no browser runs.
 INTRUDERS = (
-    'img[src="x"], script:not([src]):not([type="application/json"]), svg[onload], [onerror],'
+    'img[src="x"], script:not([src]):not(#codes[type="application/json"]), svg[onload], [onerror],'
     ' [href^="javascript:"], [src^="javascript:"]'
 )
 

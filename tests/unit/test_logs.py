@@ -87,3 +87,9 @@ def test_a_traceback_is_without_the_texts_of_its_exceptions(lines: io.StringIO) 
     assert NUMBER not in lines.getvalue()
     assert "in insert" in line["traceback"]
     assert line["traceback"].index("IntegrityError") < line["traceback"].index("ValueError")
+
+
+def test_the_driver_of_mongodb_never_tells_its_commands(caplog: pytest.LogCaptureFixture) -> None:
+    """They hold the values of records; LOG_LEVEL=DEBUG is for our own words."""
+    caplog.set_level(logging.DEBUG)
+    assert not logging.getLogger("pymongo.command").isEnabledFor(logging.INFO)
