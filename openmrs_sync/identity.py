@@ -7,15 +7,16 @@ that an admin makes at the same moment wins.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import F, QuerySet
 from django.db.models.functions import Coalesce
 
 from hospitals.models import Hospital
+from openmrs_sync import bulk, matcher
 from openmrs_sync import links as link_marks
-from openmrs_sync import matcher
-from openmrs_sync.rows import CHUNK, PersonRow, chunks
+from openmrs_sync.rows import PersonRow, chunks
 from passport.models import Link, LinkDecision, Patient, PatientIdentifier
 from passport.models.links import LinkState
 from passport.registration import placeholder_numbers
@@ -68,8 +69,10 @@ def judge(
     patients: Mapping[int, Sequence[UUID]],
     crowded: frozenset[int],
 ) -> Matches:
-    """Run the matcher over these persons. `patients`: person → the patients that its numbers lead to."""
-    facts = patient_facts(patient_id for found in patients.values() for patient_id in found)
+    """Run the matcher over these persons. `patients`: person → the patients that its numbers lead to; of more persons
+    than these, perhaps of the whole hospital.
+    """
+    facts = patient_facts(patient_id for person_id in persons for patient_id in patients.get(person_id, ()))
     decided = decisions(hospital=hospital, person_uuids=(person.uuid for person in persons.values()))
     verdicts: dict[int, matcher.Verdict | None] = {}
     for person_id, person in persons.items():
@@ -150,7 +153,7 @@ def settle(
 ) -> int:
     """Make the links of these persons what the matcher says; returns how many changed."""
     n_changed = 0
-    fresh: list[Link] = []
+    fresh: list[Mapping[str, Any]] = []
     for person_id, person in persons.items():
         verdict, link = matches.verdicts.get(person_id), links.get(person_id)
         if verdict is None:
@@ -160,25 +163,25 @@ def settle(
             fresh.append(_new_link(hospital=hospital, person=person, verdict=verdict, now=now))
         else:
             n_changed += _change(link=link, person=person, verdict=verdict, now=now)
-    Link.objects.bulk_create(fresh, ignore_conflicts=True, batch_size=CHUNK // 20)
+    bulk.insert(Link, fresh, ignore_conflicts=True)
     return n_changed + len(fresh)
 
 
-def _new_link(*, hospital: Hospital, person: PersonRow, verdict: matcher.Verdict, now: datetime) -> Link:
-    return Link(
-        hospital=hospital,
-        epoch=hospital.epoch,
-        person_id=person.person_id,
-        person_uuid=person.uuid,
-        patient_id=verdict.patient_id,
-        state=verdict.state,
-        reason=verdict.reason,
-        candidates=[str(candidate) for candidate in verdict.candidates],
-        is_voided=person.is_voided,
-        created_at=now,
-        state_changed_at=now,
-        stale_since=now,
-    )
+def _new_link(*, hospital: Hospital, person: PersonRow, verdict: matcher.Verdict, now: datetime) -> Mapping[str, Any]:
+    return {
+        "hospital_id": hospital.pk,
+        "epoch": hospital.epoch,
+        "person_id": person.person_id,
+        "person_uuid": person.uuid,
+        "patient_id": verdict.patient_id,
+        "state": verdict.state,
+        "reason": verdict.reason,
+        "candidates": [str(candidate) for candidate in verdict.candidates],
+        "is_voided": person.is_voided,
+        "created_at": now,
+        "state_changed_at": now,
+        "stale_since": now,
+    }
 
 
 def _change(*, link: KnownLink, person: PersonRow, verdict: matcher.Verdict, now: datetime) -> int:

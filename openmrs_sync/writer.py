@@ -8,6 +8,7 @@ so that the web never waits for long.
 import datetime as dt
 import hashlib
 import marshal
+import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,6 +26,7 @@ ROWS = 2_000
 GONE = "gone"
 #: A named tuple from a tuple, without the detour through Python that `RecordToWrite(…)` takes.
 new_record = partial(tuple.__new__, RecordToWrite)
+_as_integer = struct.Struct(">q").unpack
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,14 +76,17 @@ class Keys:
 # --- comparing --------------------------------------------------------------------------------------------------------
 
 
-def digest_of(row: RecordRow, salt: bytes) -> int:
-    """64 bits over everything that is shown: labels, units, times and category, not the source row.
-
-    `salt`: the patient's id, so that a link that was pointed to another patient is written anew.
-    """
+def digest_of(row: RecordRow, salted: "hashlib.blake2b") -> int:
+    """64 bits over everything that is shown: labels, units, times and category, not the source row."""
+    digest = salted.copy()
     # Format 2 has no references: equal rows give equal bytes. Twice as fast as repr, 200,000 times.
-    shown = marshal.dumps(tuple(row), 2)
-    return int.from_bytes(hashlib.blake2b(shown, digest_size=8, salt=salt).digest(), "big", signed=True)
+    digest.update(marshal.dumps(tuple(row), 2))
+    return _as_integer(digest.digest())[0]  # type: ignore[no-any-return]
+
+
+def salted_by(patient_id: UUID) -> "hashlib.blake2b":
+    """What digests begin with: so that a link that was pointed to another patient is written anew."""
+    return hashlib.blake2b(digest_size=8, salt=patient_id.bytes)
 
 
 def compare(
@@ -102,10 +107,10 @@ def compare(
     key_of, upserts = keys.key, changes.upserts
     for person in rendered:
         link = links[person.person_id]
-        link_id, patient_id, salt = link.pk, link.patient_id, link.patient_id.bytes
+        link_id, patient_id, salted = link.pk, link.patient_id, salted_by(link.patient_id)
         for row in person.records:
             table, source_id, part_of = row[0], row[1], row.part_of
-            key, digest = key_of(table, source_id), digest_of(row, salt)
+            key, digest = key_of(table, source_id), digest_of(row, salted)
             known = stored.get(key)
             above = None if part_of is None else key_of(table, part_of)
             if known is None:

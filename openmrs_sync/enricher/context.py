@@ -1,18 +1,18 @@
 """What many rows of a batch share, worked out once: parents, providers, places, concepts, moments."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
-from openmrs_sync.enricher.values import Bounds, Moments, details_json
+from openmrs_sync.enricher.values import Bounds, Moments, details_json, flag_of, number_text
 from openmrs_sync.rows import UNDATED, Categorise, Concept, Dictionaries, EncounterRow, ObsRow, SourceBatch
 
 EMRAPI = "org.openmrs.module.emrapi"
 #: Texts of one kind that are remembered from batch to batch.
 MOST_KEPT = 20_000
 Key = TypeVar("Key")
+Kept = TypeVar("Kept")
 
 
 class Event(NamedTuple):
@@ -84,12 +84,32 @@ class Questions(dict[int, Question]):
         return question
 
 
-def _kept(known: dict[Key, str], key: Key, text: str) -> str:
-    """Remember a text, and forget all before there are so many that memory would grow with the hospital."""
+def _kept(known: dict[Key, Kept], key: Key, value: Kept) -> Kept:
+    """Remember a value, and forget all before there are so many that memory would grow with the hospital."""
     if len(known) >= MOST_KEPT:
         known.clear()
-    known[key] = text
-    return text
+    known[key] = value
+    return value
+
+
+#: What a number says without its modifier: text, unit, low, high, flag.
+Measured = tuple[str, str, float | None, float | None, str | None]
+
+
+class Measurements(dict[tuple[int, float], Measured]):
+    """(concept_id, number) → what it says by the range of its concept."""
+
+    def __init__(self, questions: Questions) -> None:
+        super().__init__()
+        self._questions = questions
+
+    def __missing__(self, key: tuple[int, float]) -> Measured:
+        concept_id, number = key
+        question = self._questions[concept_id]
+        bounds = question.bounds
+        flag = flag_of(number, None, bounds)
+        measured = number_text(number), question.unit, bounds.low, bounds.high, flag
+        return _kept(self, key, measured) if question.concept.uuid else measured
 
 
 class CodedValues(dict[tuple[int, int | None], str]):
@@ -117,8 +137,15 @@ class Answers(dict[tuple[str, int], str]):
     def __missing__(self, key: tuple[str, int]) -> str:
         details, concept_id = key
         answer = self._dictionaries.concept(concept_id).uuid
-        told = details_json({**json.loads(details), "answer": answer})
-        return _kept(self, key, told) if answer else told
+        if not answer:
+            return details
+        return _kept(self, key, _with_answer(details, answer))
+
+
+def _with_answer(details: str, answer: str) -> str:
+    """As `details_json` would put it: "answer" sorts before "group", the only other key."""
+    told = details_json({"answer": answer})
+    return told if details == "{}" else f"{told[:-1]},{details[1:]}"
 
 
 class Locations(dict[int, str]):
@@ -138,6 +165,7 @@ class Shared:
 
     def __init__(self, *, dictionaries: Dictionaries, categorise: Categorise) -> None:
         self.questions = Questions(dictionaries, categorise)
+        self.measurements = Measurements(self.questions)
         self.coded_values = CodedValues(dictionaries)
         self.answers = Answers(dictionaries)
         self.locations = Locations(dictionaries)
@@ -151,6 +179,7 @@ class Groups(dict[int, Group]):
         self._dictionaries = dictionaries
         self._own: dict[int, ObsRow] = {row.obs_id: row for row in batch.obs if row.obs_id in batch.group_parents}
         self._others = batch.other_parents.get("obs", {})
+        self._named: dict[int, str] = {}  # concept of an outermost group → the details of its members
 
     def __missing__(self, group_id: int) -> Group:
         is_dead, root_id, seen = False, group_id, set[int]()
@@ -163,10 +192,14 @@ class Groups(dict[int, Group]):
                 root_id, is_dead, above = above, is_dead or bool(other.voided), other.parent_id
             else:
                 break
-        root = self._own.get(root_id)
-        name = self._dictionaries.concept(root.concept_id).name if root else None
-        person_id = root.person_id if root else None
-        group = self[group_id] = Group(root_id, person_id, is_dead, details_json({"group": name}))
+        if root := self._own.get(root_id):
+            details = self._named.get(root.concept_id)
+            if details is None:
+                name = self._dictionaries.concept(root.concept_id).name
+                details = self._named[root.concept_id] = details_json({"group": name})
+            group = self[group_id] = Group(root_id, root.person_id, is_dead, details)
+        else:
+            group = self[group_id] = Group(root_id, None, is_dead, "{}")
         return group
 
 
@@ -186,7 +219,11 @@ class Context:
         self.dictionaries = dictionaries
         self.categorise = categorise
         self.moments = Moments(zone)
-        self.questions, self.coded_values = shared.questions, shared.coded_values
+        self.questions, self.measurements, self.coded_values = (
+            shared.questions,
+            shared.measurements,
+            shared.coded_values,
+        )
         self.answers, self.locations = shared.answers, shared.locations
         self.groups = Groups(batch, dictionaries)
         self.group_parents = batch.group_parents

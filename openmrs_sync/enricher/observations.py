@@ -35,7 +35,7 @@ def obs_renderer(
     encounters, groups, moments = context.encounters, context.groups, context.moments
     questions, dead_persons, group_parents = context.questions, context.dead_persons, context.group_parents
     value_of, measure, locations = value_renderer(context), measurer(context), context.locations
-    answers = context.answers
+    answers, measurements, obs_ranges = context.answers, context.measurements, context.obs_ranges
 
     def render(row: ObsRow) -> RecordRow | str:
         if row[23]:  # by position: by name costs twice as much, a million times
@@ -46,8 +46,7 @@ def obs_renderer(
         if group_id is not None:
             root_id, root_person_id, is_group_dead, group_details = groups[group_id]
             is_dead = is_dead or is_group_dead
-            if root_person_id == person_id:
-                plain_details = group_details
+            plain_details = group_details if root_person_id == person_id else "{}"
         if is_dead or person_id in dead_persons:
             return "parent_voided"
         if obs_id in duplicates:
@@ -55,13 +54,18 @@ def obs_renderer(
         question = questions[concept_id]
         if question.is_hidden:
             return "hidden_by_admin"
-        value = value_of(row, question.datatype)
-        if value is None:
+        number = row[13]
+        if number is not None and row[14] is row[20] is None and question.datatype == "Numeric" and not obs_ranges:
+            # nearly every number: without a modifier, an interpretation or a range of its own
+            text, unit, low, high, flag = measurements[concept_id, number]
+        elif (value := value_of(row, question.datatype)) is None:
             return "group_without_value" if obs_id in group_parents else "no_value"
+        else:
+            text, number = value
+            is_measured = number is not None or row[20] is not None
+            unit, low, high, flag = measure(row, question, number) if is_measured else NOT_MEASURED
         if patient_id is not None and patient_id != person_id:
             return "encounter_of_another_patient"
-        text, number = value
-        unit, low, high, flag = NOT_MEASURED if number is None and row[20] is None else measure(row, question, number)
         category, rule, _, concept_uuid, concept = question.shown
         at_local, order_at = moments[obs_datetime]
         part_of, certainty, rank, told = notes.get(obs_id, NOTHING)

@@ -11,6 +11,8 @@ from openmrs_sync.rows import UNDATED
 #: A clinical date outside these years is a typing error.
 FIRST_YEAR, LAST_YEAR = 1880, 2100
 _LARGEST_EXACT = 1e15
+# made once: json.dumps would make an encoder for each text
+_to_json = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Moments(dict[dt.datetime | None, tuple[str | None, int]]):
@@ -64,8 +66,7 @@ def details_json(details: Mapping[str, object]) -> str:
     known = {key: value for key, value in details.items() if value not in (None, "", [])}
     if not known:
         return "{}"
-    text = json.dumps(known, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("\\u0000", "")
+    return _to_json(known).replace("\\u0000", "")
 
 
 # ----------------------------------------------------------------------------------------- flags

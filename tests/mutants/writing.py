@@ -90,7 +90,7 @@ WRITING = (
     Mutant(
         name="anybodys-digest",
         file=_WRITER,
-        old="digest_size=8, salt=salt)",
+        old="digest_size=8, salt=patient_id.bytes)",
         new="digest_size=8)",
         why="whoever a link was given to sees nothing",
         tests=(f"{RULES}equal_making.py::test_the_digest_covers_whose_record_it_is",),
