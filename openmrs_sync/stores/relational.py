@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import IntegrityError, connections, transaction
@@ -28,7 +28,7 @@ from openmrs_sync.stores.shapes import (
 new_stored = partial(tuple.__new__, StoredRecord)
 # For a value that is neither number nor text Python's driver looks for an adapter, and for None, a third of a record,
 # long and in vain: that was a third of what a row cost. `{}.get(None)` is None.
-sqlite3.register_adapter(type(None), {}.get)
+sqlite3.register_adapter(type(None), cast("Any", {}.get))
 #: Of this connection alone.
 INCOMING = "passport_record_incoming"
 

@@ -2,12 +2,15 @@
 
 import datetime as dt
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
-from openmrs_sync import enricher, links, looks, refresh
+from openmrs_sync import enricher, identity, links, looks, refresh
 from openmrs_sync.models import ParkedRow
+from openmrs_sync.rows import PersonRow
 from passport import registration
 from passport.models import Doctor, Link, LinkDecision, Patient, PlaceholderNumber, Record, User
 from passport.models.links import LinkState
@@ -61,6 +64,20 @@ def test_a_number_typed_in_late_at_the_hospital_brings_the_whole_history(kigali:
     kigali.pretend.add_identifier(person, " 1-1990 8001 2345 678 ")
     kigali.sync(deep=False)
     assert sorted(kigali.values().values()) == ["60", "61"]
+
+
+def test_judging_a_few_asks_nothing_about_the_rest_of_the_census(
+    kigali: Site, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    """A first look judges a thousand at a time: it must not read everybody's birth date for each thousand."""
+    census = {person_id: [uuid4()] for person_id in range(1, 3_001)}
+    census[1] = [world.register(ALICE).pk]
+    person = PersonRow(1, "an-uuid", "F", dt.date(1980, 1, 1), False, False)
+    with django_assert_num_queries(2):  # their birth dates, and what humans said of them
+        matches = identity.judge(hospital=kigali.hospital, persons={1: person}, patients=census, crowded=frozenset())
+    verdict = matches.verdicts[1]
+    assert verdict is not None
+    assert verdict.patient_id == census[1][0]
 
 
 def test_a_number_that_is_no_preferred_one_and_one_of_another_type_are_told_apart(kigali: Site) -> None:

@@ -204,8 +204,8 @@ WRITING = (
     Mutant(
         name="attempts-not-counted",
         file=_BALANCE,
-        old="left_out.reason, now, row.attempts + 1",
-        new="left_out.reason, now, row.attempts",
+        old="attempts = known.attempts + 1 if known else 1",
+        new="attempts = known.attempts if known else 1",
         why="nobody sees how long a row has been waiting",
         tests=(f"{ENGINE}safety.py::test_a_row_without_value_is_parked_and_stored_when_it_has_one",),
     ),
