@@ -4,7 +4,13 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.forms import (
+    AdminUserCreationForm,
+    ReadOnlyPasswordHashField,
+    ReadOnlyPasswordHashWidget,
+    UserChangeForm,
+)
+from django.contrib.auth.hashers import is_password_usable
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -34,8 +40,18 @@ class AddAccountForm(UsernameChecks, AdminUserCreationForm):  # type: ignore[typ
     usable_password = None  # type: ignore[assignment]  # takes the field away: everyone here logs in with a password
 
 
+class PasswordInWords(ReadOnlyPasswordHashWidget):
+    """Whether there is one, and the way to another. How it is kept, and a part of its hash, tells an admin nothing."""
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        is_usable = bool(value) and is_password_usable(value)
+        context["summary"] = [{"label": "There is one. Nobody can read it." if is_usable else "There is none yet."}]
+        return context
+
+
 class ChangeAccountForm(UsernameChecks, UserChangeForm):  # type: ignore[type-arg]
-    pass
+    password = ReadOnlyPasswordHashField(label="Password", widget=PasswordInWords)
 
 
 @admin.register(User)

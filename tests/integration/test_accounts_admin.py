@@ -406,6 +406,17 @@ def test_a_closed_account_stays_outside_when_it_is_opened_again(browser: Client,
     assert not Entry.objects.filter(user=alice.user, ended_at__isnull=True).exists()
 
 
+def test_an_admin_sees_that_there_is_a_password_and_nothing_of_how_it_is_kept(browser: Client, alice: Patient) -> None:
+    page = browser.get(reverse("admin:passport_user_change", args=[alice.user.pk])).content.decode()
+    assert "There is one. Nobody can read it." in page
+    assert reverse("admin:auth_user_password_change", args=[alice.user.pk]) in page or "../password/" in page
+    for told in ("md5", "algorithm", "salt", "hash", "iterations"):
+        assert told not in page.lower().replace("fingerprint", "")
+    User.objects.filter(pk=alice.user.pk).update(password="!unusable")
+    page = browser.get(reverse("admin:passport_user_change", args=[alice.user.pk])).content.decode()
+    assert "There is none yet." in page
+
+
 def test_a_password_that_an_admin_sets_ends_all_logins(browser: Client, alice: Patient) -> None:
     client = Client()
     client.post("/", {"name": "alice", "password": PASSWORD, "next": ""})

@@ -1,5 +1,6 @@
 """Lists of the admin with nothing in them, and with much."""
 
+import re
 from collections.abc import Iterable
 
 import pytest
@@ -47,6 +48,16 @@ def test_what_was_chosen_and_leaves_nothing_says_so(grace: Client) -> None:
 
     assert "Nothing fits what is chosen above." in told
     assert "Nobody is matched yet" not in told
+
+
+@pytest.mark.parametrize("app, model", [("passport", "user"), ("hospitals", "hospital"), ("passport", "glossaryterm")])
+def test_the_way_back_names_a_list_as_its_own_page_does(app: str, model: str, grace: Client) -> None:
+    listed = reverse(f"admin:{app}_{model}_changelist")
+    heading = re.search(r"<h1>(.*?)</h1>", grace.get(listed).content.decode(), re.S)
+    page = grace.get(reverse(f"admin:{app}_{model}_add")).content.decode()
+    way = page[page.index('class="breadcrumbs"') :].partition("</div>")[0]
+    assert heading is not None
+    assert f'<a href="{listed}">{heading[1]}</a>' in way
 
 
 def hold(hospital: Hospital, person_ids: Iterable[int]) -> None:
