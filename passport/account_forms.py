@@ -100,7 +100,7 @@ class EmailForm(CurrentPasswordForm):
 class PhoneForm(MarkedForm):
     phone = forms.RegexField(
         r"^[0-9+ ()./-]*$",
-        label=_("Telephone"),
+        label=_("Telephone number"),
         required=False,
         max_length=30,
         error_messages={"invalid": _("A telephone number has digits, spaces and perhaps a plus.")},
