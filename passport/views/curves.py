@@ -14,9 +14,10 @@ from passport import charts
 from passport.history import Curve, RecordView, Trend, TrendChart
 from passport.history.shapes import IN_ORDER
 from passport.templatetags.pages import figure, short_day
-from passport.views import words
+from passport.views import pressures, words
 from passport.views.lines import Line, Pages, bare_range, line, said
 from passport.views.plain import PlainWords
+from passport.views.pressures import Measured
 from passport.views.result_lines import ChipLink
 from passport.views.units import as_people_write
 
@@ -45,6 +46,7 @@ class TableRow:
     line: Line
     range: str
     hospital: str
+    lower_url: str = ""  # of a blood pressure's second number, which has an entry of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +71,12 @@ def trend_page(
     hospitals = list(dict.fromkeys(record.hospital for record in found.records))
     n_left_out = found.n_records - len(found.records)
     return TrendView(
-        name=_("Blood pressure") if found.is_pressure else about.name or _("Entry without a name"),
+        name=_pressure() if found.is_pressure else about.name or _("Entry without a name"),
         own_name="" if found.is_pressure else about.own_name,
         charts=[
             _chart_view(each, index=index, trend=found, hospitals=hospitals) for index, each in enumerate(found.charts)
         ],
-        rows=[_table_row(record, pages=pages, plain=plain) for record in found.records],
+        rows=[_table_row(each, pages=pages, plain=plain) for each in pressures.measured(found)],
         chips=_ranges_of_days(found, days=days, today=today, address=address),
         n_left_out=n_left_out,
         older=_older(found, days, address) if n_left_out else "",
@@ -84,9 +86,21 @@ def trend_page(
     )
 
 
-def _table_row(record: RecordView, *, pages: Pages, plain: PlainWords) -> TableRow:
+def _pressure() -> str:
+    return _("Blood pressure")
+
+
+def _table_row(measured: Measured, *, pages: Pages, plain: PlainWords) -> TableRow:
+    record = measured.record
+    own = line(record, pages=pages, plain=plain)
+    if measured.lower is None:
+        return TableRow(line=own, range=bare_range(record), hospital=record.hospital_name)
+    lower = line(measured.lower, pages=pages, plain=plain)
     return TableRow(
-        line=line(record, pages=pages, plain=plain), range=bare_range(record), hospital=record.hospital_name
+        line=pressures.as_one(own, lower, name=_pressure()),
+        range=pressures.both_ranges(record, measured.lower),
+        hospital=record.hospital_name,
+        lower_url=lower.url,
     )
 
 

@@ -79,6 +79,16 @@ def page_of(patient: Patient, name: str = "own_results", *args: object, query: s
     return unescape(answer.content.decode())
 
 
+def test_the_value_before_is_said_in_words_too(alice: Patient, district: Hospital) -> None:
+    chart = chart_of(alice, district)
+    for day, value in (("2026-01-01", "False"), ("2026-02-01", "True")):
+        chart.add(concept="Sickling", value=value, at=f"{day} 08:00:00", concept_uuid="sickling")
+    chart.save()
+    page = page_of(alice)
+    assert "before: No · 1 Jan 2026" in page
+    assert "False" not in page
+
+
 # --- what is one test -------------------------------------------------------------------------------------------------
 
 
@@ -294,6 +304,78 @@ def test_both_blood_pressures_stand_in_one_chart(alice: Patient, district: Hospi
     assert found is not None
     assert found.is_pressure
     assert [[curve.records[0].value for curve in each.curves] for each in found.charts] == [["148", "92"]]
+
+
+def pressure(chart: Chart, *numbers: tuple[str, float, str, dict[str, Any]]) -> list[Any]:
+    """Each is (which, how much, when, more fields)."""
+    names = {"upper": "Systolic blood pressure", "lower": "Diastolic blood pressure"}
+    ranges = {"upper": (90, 130), "lower": (60, 85)}
+    found = [
+        vital(
+            chart,
+            concept=names[which],
+            concept_uuid=which,
+            at=at,
+            visit_id=1,
+            **(number(value, "mmHg", *ranges[which]) | more),
+        )
+        for which, value, at, more in numbers
+    ]
+    chart.save()
+    return found
+
+
+def pressures_told(alice: Patient, about: Any) -> list[tuple[str, str, str]]:
+    """Of each row of the table: the numbers, the words about them, the usual range."""
+    page = page_of(alice, "own_trend", about.key)
+    table = page[page.index("<tbody>") : page.index("</tbody>")]
+    rows = [[" ".join(re.sub(r"<[^>]+>", " ", cell).split()) for cell in re.findall(r"<td.*?</td>", row, re.S)]
+            for row in table.split("</tr>")[:-1]]  # fmt: skip
+    return [(value.partition(" ")[0], value.partition("mmHg")[2].strip(), usual) for value, usual, _hospital in rows]
+
+
+AT = "2026-01-01 08:00:00"
+
+
+def test_a_blood_pressure_stands_in_one_row_as_people_write_it(alice: Patient, district: Hospital) -> None:
+    chart = chart_of(alice, district)
+    upper, lower = pressure(chart, ("upper", 148, AT, {"group_id": 7}), ("lower", 82, AT, {"group_id": 7}))
+    assert pressures_told(alice, upper) == [("148/82", "upper: high", "90 to 130 / 60 to 85")]
+    page = page_of(alice, "own_trend", upper.key)
+    assert all(reverse("own_record", args=[each.key]) in page for each in (upper, lower))
+
+
+@pytest.mark.parametrize(
+    "high, low, told",
+    [(148, 92, "high"), (120, 80, "in range"), (120, 92, "lower: high"), (148, 50, "upper: high, lower: low")],
+)
+def test_the_words_of_a_blood_pressure_say_which_number_they_mean(
+    high: float, low: float, told: str, alice: Patient, district: Hospital
+) -> None:
+    chart = chart_of(alice, district)
+    [upper, _lower] = pressure(chart, ("upper", high, AT, {}), ("lower", low, AT, {}))
+    assert [words for _value, words, _range in pressures_told(alice, upper)] == [told]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [("upper", 148, AT, {}), ("lower", 92, "2026-01-01 08:05:00", {})],
+        [("upper", 148, AT, {"group_id": 7}), ("lower", 92, AT, {"group_id": 8})],
+        [("upper", 148, AT, {"encounter_id": 3}), ("lower", 92, AT, {"encounter_id": 4})],
+        [("upper", 148, AT, {}), ("upper", 150, AT, {}), ("lower", 92, AT, {})],
+        [("upper", 148, AT, {}), ("lower", 92, AT, {"unit": "kPa"})],
+    ],
+    ids=["other moment", "other group", "other encounter", "which of two", "other unit"],
+)
+def test_numbers_that_may_not_belong_together_stay_apart(
+    numbers: list[Any], alice: Patient, district: Hospital
+) -> None:
+    chart = chart_of(alice, district)
+    found = pressure(chart, *numbers)
+    page = page_of(alice, "own_trend", found[0].key)
+    listed = re.findall(r"<td><strong><bdi>([^<]+)</bdi>", page)
+    assert sorted(listed) == sorted(f"{value:g}" for _which, value, _at, _more in numbers)
 
 
 def test_the_days_are_chosen_in_the_address(alice: Patient, district: Hospital) -> None:
