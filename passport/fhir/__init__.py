@@ -9,7 +9,6 @@ never left to be guessed: no status means "unknown", no list means "no informati
     codes        codings, statuses, units in UCUM                narrative   the same in words, for people
 """
 
-from passport.fhir.sections import in_english
-from passport.fhir.summary import MEDIA_TYPE, SaySources, patient_summary
+from passport.fhir.summary import AS_WRITTEN, MEDIA_TYPE, Wording, patient_summary
 
-__all__ = ["MEDIA_TYPE", "SaySources", "in_english", "patient_summary"]
+__all__ = ["AS_WRITTEN", "MEDIA_TYPE", "Wording", "patient_summary"]

@@ -1,7 +1,7 @@
 """One record → one resource. Every reference is a urn:uuid of the same document."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
@@ -37,10 +37,11 @@ SEVERITIES = ("mild", "moderate", "severe")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """What the resources of one document share: the patient, and the codes of concepts."""
+    """What the resources of one document share: the patient, the codes of concepts, how a dose is said."""
 
     patient: Patient
     codes: Codes
+    dose: Callable[[str], str] = str
 
     @property
     def subject(self) -> Json:
@@ -157,7 +158,7 @@ def medication(stated: Stated, names: Names, *, has_encounter: bool) -> Json:
         return _medication_statement(stated, names)
     details = view.details
     status = {Standing.CURRENT: "active", Standing.PAST: "stopped", Standing.UNKNOWN: "unknown"}[stated.standing]
-    dosage: Json = {"text": view.value} if view.value else {}
+    dosage: Json = {"text": names.dose(view.value)} if view.value else {}
     if details.get("route"):
         dosage["route"] = {"text": str(details["route"])}
     if details.get("frequency"):

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from passport.access.scope import Scope
@@ -17,23 +17,36 @@ from passport.models import Link, PatientIdentifier, SourceConcept
 MEDIA_TYPE = "application/fhir+json"
 PROFILE = "http://hl7.org/fhir/uv/ips/StructureDefinition/Bundle-uv-ips"
 AUTHOR = "patient-passport"
-SaySources = Callable[[Overview], Sequence[SourceRow]]
 
 
-def patient_summary(*, scope: Scope, now: dt.datetime, say: SaySources = sections.in_english) -> Json:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """Who reads the document in which words: how far each hospital was read, and how a medicine is taken.
+
+    The hospital's own words for a dose stay beside it, as route and timing.
+    """
+
+    sources: Callable[[Overview], Sequence[SourceRow]] = sections.in_english
+    dose: Callable[[str], str] = str
+
+
+AS_WRITTEN = Wording()
+
+
+def patient_summary(*, scope: Scope, now: dt.datetime, say: Wording = AS_WRITTEN) -> Json:
     """A Bundle of type document for what this look may show. Shape: IPS 1.1 on FHIR R4.
 
     Withdrawn records and what is past are left out, as in the overview. `scope` decides the rest: pass one
-    `without_sensitive` for what leaves the house. `say` tells how far each hospital was read; one that is left out
-    is not spoken of.
+    `without_sensitive` for what leaves the house. What `say` has no words for stays as it was written. A
+    hospital that is left out is not spoken of.
     """
     shown = _of_those_shown(overview(scope=scope, now=now), scope)
     stated = [*shown.conditions, *shown.medications]
     views = [*(one.record for one in stated), *shown.allergies, *shown.latest_results, *shown.latest_vitals]
     encounters = encounters_of(views, scope=scope)
-    names = Names(patient=scope.patient, codes=codes_of(views))
+    names = Names(patient=scope.patient, codes=codes_of(views), dose=say.dose)
     told_in = sections.of(shown, names, encounters={view.id for view in encounters})
-    told_in.append(sections.sources(say(shown)))
+    told_in.append(sections.sources(say.sources(shown)))
     numbers = PatientIdentifier.objects.filter(patient=scope.patient).order_by("created_at", "pk")
     person = resources.patient(scope.patient, numbers=list(numbers.values_list("number", flat=True)))
     told = [

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from passport import fhir, upward
 from passport.access import Choice, Scope, share_scope
-from passport.fhir import SaySources, in_english
+from passport.fhir import AS_WRITTEN, Wording
 from passport.models import Patient, Share
 from passport.models.record import Category
 
@@ -54,7 +54,7 @@ def _all_hospitals_but(wished: Collection[UUID] | None) -> frozenset[UUID]:
     return frozenset(upward.hospitals().values_list("pk", flat=True)) - frozenset(wished)
 
 
-def document(share: Share, *, now: dt.datetime, say: SaySources = in_english) -> bytes:
+def document(share: Share, *, now: dt.datetime, say: Wording = AS_WRITTEN) -> bytes:
     """The International Patient Summary of what this share shows now, as JSON."""
     bundle = fhir.patient_summary(scope=scope_of(patient=share.patient, wish=wish_of(share)), say=say, now=now)
     return json.dumps(bundle, ensure_ascii=False, separators=(",", ":")).encode()

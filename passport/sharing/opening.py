@@ -15,7 +15,7 @@ from django.db.models import F, Q
 
 from passport import standing
 from passport.audit import record_event
-from passport.fhir import MEDIA_TYPE, SaySources, in_english
+from passport.fhir import AS_WRITTEN, MEDIA_TYPE, Wording
 from passport.models import Share, ShareOpening
 from passport.sharing.content import document
 from passport.sharing.links import key_of
@@ -49,10 +49,10 @@ class Handed:
     ticket: str
 
 
-def open_share(*, token: str, recipient: str, passcode: str, now: dt.datetime, say: SaySources = in_english) -> Handed:
+def open_share(*, token: str, recipient: str, passcode: str, now: dt.datetime, say: Wording = AS_WRITTEN) -> Handed:
     """Open it once. The opening is written down, for the patient and in the audit chain, before anything is handed out.
 
-    `say` tells how far each hospital was read, in the recipient's language.
+    `say` has the words of the recipient's language.
 
     Raises ShareClosed, WrongPasscode, SecretUnavailable. Refusals are committed first: not inside a transaction.
     """
@@ -71,7 +71,7 @@ def open_share(*, token: str, recipient: str, passcode: str, now: dt.datetime, s
     return Handed(jwe=_sealed(share, say=say, now=now), ticket=signing.dumps(str(opening.pk), salt=_SALT))
 
 
-def collect(*, ticket: str, token: str, now: dt.datetime, say: SaySources = in_english) -> str:
+def collect(*, ticket: str, token: str, now: dt.datetime, say: Wording = AS_WRITTEN) -> str:
     """The summary of an opening whose recipient wanted it apart; once, within minutes, while the share is open.
 
     Raises ShareClosed, SecretUnavailable.
@@ -89,7 +89,7 @@ def collect(*, ticket: str, token: str, now: dt.datetime, say: SaySources = in_e
     return _sealed(share, say=say, now=now)
 
 
-def _sealed(share: Share, *, say: SaySources, now: dt.datetime) -> str:
+def _sealed(share: Share, *, say: Wording, now: dt.datetime) -> str:
     return seal_document(document(share, say=say, now=now), key=key_of(share), media_type=MEDIA_TYPE)
 
 

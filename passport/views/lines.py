@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy
 from passport.forms import CATEGORY_NAMES
 from passport.history import Block, CategoryGroup, Entry, RecordView, Standing, Stated, VisitView
 from passport.history.shapes import LONGEST_TEXT
+from passport.history.words import fold
 from passport.models.record import Category
 from passport.templatetags.pages import clock, figure, short_day
 from passport.views import doses, words
@@ -225,8 +226,12 @@ def _plain_value(record: RecordView, value: str, plain: PlainWords) -> tuple[str
 
 def _part(qualifier: RecordView, plain: PlainWords) -> tuple[str, str]:
     name, _own = heading(qualifier.concept, plain.get(qualifier.concept_uuid))
-    value, _own = _plain_value(qualifier, joined(qualifier), plain)
-    return name, value
+    return name, answer_of(qualifier, plain)
+
+
+def answer_of(record: RecordView, plain: PlainWords) -> str:
+    """What it says, on one line, in the reader's words."""
+    return _plain_value(record, joined(record), plain)[0]
 
 
 def joined(record: RecordView) -> str:
@@ -264,6 +269,8 @@ def said(record: RecordView, *, plain: PlainWords = NO_WORDS) -> Said:
     is_question_shown = name != record.concept and record.source.table == "obs"
     plain_name, own_name = _plain_name(record, name, plain)
     plain_value, own_value = _plain_value(record, value, plain)
+    if not own_value and fold(plain_value) != fold(value):
+        own_value = value  # a date, a yes or a dose in our words: here alone there is room for the hospital's
     return Said(
         name=plain_name,
         own_name=own_name,

@@ -18,12 +18,20 @@ NO_WORDS: PlainWords = {}
 
 def plain_words(records: Iterable[RecordView]) -> PlainWords:
     """By concept uuid, in the language of the page, for the questions and the answers of these records. One query."""
-    language = get_language() or Language.ENGLISH.value
     shown = list(records)
     uuids = {uuid for record in shown for uuid in concepts_of(record)}
     if any(record.source.table == "orders" for record in shown):
         uuids |= doses.CONCEPTS
-    return words_for(uuids, language=language[:2])
+    return words_for(uuids, language=_language())
+
+
+def dose_words() -> PlainWords:
+    """For places that name things as the hospital does, and yet must say how a medicine is taken. One query."""
+    return words_for(doses.CONCEPTS, language=_language())
+
+
+def _language() -> str:
+    return (get_language() or Language.ENGLISH.value)[:2]
 
 
 def heading(own: str, plain: Plain | None) -> tuple[str, str]:

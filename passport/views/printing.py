@@ -19,6 +19,7 @@ from passport.share_forms import CardForm, PrintForm
 from passport.sharing import content, paper, shares
 from passport.views import lines, share_words, words
 from passport.views.lines import Line, Pages
+from passport.views.plain import dose_words
 from passport.views.record import frame, refused
 from passport.views.session import logged_in
 from passport.views.shares import READ, remember, shown_of
@@ -82,7 +83,7 @@ def _no_pdf(account: User, scope: Scope, *, what: str, now: dt.datetime) -> str:
 def on_paper(scope: Scope, *, what: str, now: dt.datetime) -> dict[str, Any]:
     """What a print page shows: the overview, and for the history every visit too."""
     pages = Pages()
-    shown = history.overview(scope=scope, now=now)
+    shown, plain = history.overview(scope=scope, now=now), dose_words()
     measured = [*shown.latest_results, *lines.vitals_in_order(shown.latest_vitals)]
     visits = history.all_visits(scope=scope) if what == "history" else []
     return {
@@ -95,10 +96,10 @@ def on_paper(scope: Scope, *, what: str, now: dt.datetime) -> dict[str, Any]:
         "shown": {
             "allergies": [lines.line(each, pages=pages, with_day=True, with_hospital=True) for each in shown.allergies],
             "conditions": lines.stated(shown.conditions, pages=pages),
-            "medications": lines.stated(shown.medications, pages=pages),
+            "medications": lines.stated(shown.medications, pages=pages, plain=plain),
             "results": [lines.line(each, pages=pages, with_day=True, with_hospital=True) for each in measured],
         },
-        "cards": lines.visit_cards(visits, pages=pages),
+        "cards": lines.visit_cards(visits, pages=pages, plain=plain),
         "is_partial": scope.is_partial,
     }
 

@@ -14,7 +14,7 @@ from passport.history import RecordView, ResultRow
 from passport.history.words import fold, holds, words_of
 from passport.models.record import Category
 from passport.templatetags.pages import figure, short_day
-from passport.views.lines import VITAL_ORDER, Line, Pages, bare_range, joined, line
+from passport.views.lines import VITAL_ORDER, Line, Pages, answer_of, bare_range, line
 from passport.views.plain import PlainWords
 
 #: Rows of one page: about 40 KB of it.
@@ -216,10 +216,8 @@ def result_line(row: ResultRow, *, pages: Pages, plain: PlainWords) -> ResultLin
 
 
 def _before(before: RecordView, row: ResultRow, plain: PlainWords) -> str:
-    known = plain.get(str(before.details.get("answer", "")))
-    said = known.words if known else joined(before)
     place = f", {before.hospital_name}" if before.hospital != row.newest.hospital else ""
-    return f"{said[:60]} · {short_day(before.date)}{place}"
+    return f"{answer_of(before, plain)[:60]} · {short_day(before.date)}{place}"
 
 
 def _small_curve(row: ResultRow) -> SafeString:

@@ -1,18 +1,22 @@
-"""Shares and who opened them, as lines of a page. Pure: rows in, words out."""
+"""Shares and who opened them, as lines of a page: rows in, words out."""
 
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from passport.fhir import Wording
 from passport.fhir.codes import INTERPRETATIONS
 from passport.history import Overview
 from passport.models import Share, ShareOpening
-from passport.views import words
+from passport.views import doses, words
+from passport.views.lines import YES_OR_NO
+from passport.views.plain import dose_words
 from passport.views.words import local, when
 
 #: Codes of FHIR that the page of an opened link puts into words, as the record's own pages do.
@@ -31,7 +35,13 @@ def codes() -> dict[str, str]:
         "from": _("from %(low)s"),
         "upTo": _("up to %(high)s"),
     }
-    return flags | {status: words.code(status) for status in STATUSES} | ranges
+    answers = {answer: str(word) for answer, word in YES_OR_NO.items()}
+    return flags | {status: words.code(status) for status in STATUSES} | ranges | answers
+
+
+def wording(*, now: dt.datetime) -> Wording:
+    """The words of who opens the link, in the language of the request. One query."""
+    return Wording(sources=partial(sources, now=now), dose=partial(doses.taken, plain=dose_words()))
 
 
 def sources(shown: Overview, *, now: dt.datetime) -> list[tuple[str, str]]:

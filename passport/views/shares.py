@@ -3,7 +3,6 @@
 import datetime as dt
 import json
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +24,7 @@ from passport.share_forms import ShareForm
 from passport.sharing import content, links, opening, shares
 from passport.views import lines, share_words
 from passport.views.lines import Pages
+from passport.views.plain import dose_words
 from passport.views.record import frame, refused
 from passport.views.session import address_of, logged_in
 
@@ -94,7 +94,7 @@ def _preview(patient: Patient, form: ShareForm, *, now: dt.datetime) -> dict[str
     return {
         "allergies": [lines.line(each, pages=pages, with_day=True, with_hospital=True) for each in shown.allergies],
         "conditions": lines.stated(shown.conditions, pages=pages),
-        "medications": lines.stated(shown.medications, pages=pages),
+        "medications": lines.stated(shown.medications, pages=pages, plain=dose_words()),
         "results": [lines.line(each, pages=pages, with_day=True, with_hospital=True) for each in measured],
     }
 
@@ -191,7 +191,7 @@ def _manifest(request: HttpRequest, token: str, *, now: dt.datetime) -> HttpResp
             token=token,
             recipient=asked.recipient,
             passcode=asked.passcode,
-            say=partial(share_words.sources, now=now),
+            say=share_words.wording(now=now),
             now=now,
         )
     except opening.WrongPasscode as wrong:
@@ -212,7 +212,7 @@ def shared_file(request: HttpRequest, token: str, ticket: str) -> HttpResponse:
     if not _may_try(request, token, now=now):
         return _for_anybody(HttpResponse(status=429))
     try:
-        jwe = opening.collect(ticket=ticket, token=token, say=partial(share_words.sources, now=now), now=now)
+        jwe = opening.collect(ticket=ticket, token=token, say=share_words.wording(now=now), now=now)
     except (opening.ShareClosed, SecretUnavailable):
         return _for_anybody(_closed())
     return _for_anybody(HttpResponse(jwe, "application/jose"))

@@ -119,9 +119,12 @@
     return `${quantity.comparator || ""}${quantity.value} ${unit}`.trim();
   }
 
+  // The server's own pages read a computer's "True" and its dates in the same way.
   function value(resource) {
     if (resource.valueQuantity) return amount(resource.valueQuantity);
-    return resource.valueString || said(resource.valueCodeableConcept);
+    const written = resource.valueString || said(resource.valueCodeableConcept);
+    if (/^(true|false)$/i.test(written)) return codes[written.toLowerCase()];
+    return /^\d{4}-\d\d-\d\d$/.test(written) ? day(written) : written;
   }
 
   function range(resource) {

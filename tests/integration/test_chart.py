@@ -53,6 +53,8 @@ def test_what_a_computer_wrote_is_read_as_people_write_it(chart: Chart, value: s
     page = text_of(logged_in(chart.patient.user), reverse("own_history"))
     assert shown in page
     assert value not in page
+    entry = text_of(logged_in(chart.patient.user), reverse("own_record", args=[chart.records[0].key]))
+    assert f'<p class="own" dir="auto">{value}</p>' in entry  # there the hospital's own words stand beneath
 
 
 # --- twins ------------------------------------------------------------------------------------------------------------

@@ -69,10 +69,11 @@ def world(settings: Any) -> World:
     return World()
 
 
-def ask(token: str, **body: Any) -> Any:
+def ask(token: str, headers: dict[str, str] | None = None, **body: Any) -> Any:
     address = reverse("shared_manifest", args=[token])
-    asked = {"recipient": "Dr Mugisha, Nairobi", **body}
-    return Client(enforce_csrf_checks=True).post(address, json.dumps(asked), content_type="application/json")
+    asked = json.dumps({"recipient": "Dr Mugisha, Nairobi", **body})
+    browser = Client(enforce_csrf_checks=True)
+    return browser.post(address, asked, content_type="application/json", headers=headers)
 
 
 @dataclass
@@ -224,6 +225,27 @@ def test_a_share_shows_the_kinds_and_hospitals_that_were_chosen(world: World) ->
     assert "Malaria rapid test" in elsewhere
     assert "HbA1c" not in elsewhere
     assert "Kigali District Hospital" not in elsewhere
+
+
+@pytest.mark.parametrize(
+    "language, said",
+    [("en", "1 tablet, by mouth, twice a day"), ("fr", "1 comprimé, par la bouche, deux fois par jour")],
+)
+def test_a_dose_is_said_in_the_recipients_words_and_the_hospitals_stay_beside(
+    language: str, said: str, world: World
+) -> None:
+    made = world.share()
+    answer = ask(made.share.token, passcode=made.passcode, headers={"accept-language": language})
+    bundle = key_of(made).open(answer.json()["files"][0]["embedded"])
+    [order] = [one["resource"] for one in bundle["entry"] if one["resource"]["resourceType"] == "MedicationRequest"]
+    [dosage] = order["dosageInstruction"]
+    assert dosage["text"] == said
+    assert (dosage["route"]["text"], dosage["timing"]["code"]["text"]) == ("Oral", "Twice daily")
+
+
+def test_the_preview_says_a_dose_as_the_recipient_reads_it(world: World) -> None:
+    told = world.browser("alice").post(reverse("share"), FORM | {"preview": "1"}).content.decode()
+    assert "1 tablet, by mouth, twice a day" in told
 
 
 def test_what_is_hidden_later_is_gone_from_an_older_share(world: World) -> None:
