@@ -1,4 +1,4 @@
-"""What is in a download: everything that the record holds, withdrawn entries too, as JSON and CSV; FHIR; PDF.
+"""What is in a download: everything that the record holds, withdrawn entries too, as PDF, CSV, JSON and FHIR.
 
 Written into a file that has no name, so that nothing of it is left behind however its worker ends; the JSON, by far
 the longest part, entry by entry.
@@ -8,14 +8,15 @@ import datetime as dt
 import json
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import BinaryIO, Protocol, cast
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
-from django.utils.translation import override
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, override
 
 from passport import fhir, history, pdf, sheets
 from passport.access import Basis, Scope
@@ -26,9 +27,10 @@ from passport.sharing import paper
 from passport.sharing.content import Wish
 from passport.sharing.downloads import Note
 
+#: What people look for comes first; what only programs need is on the right.
 COLUMNS = (
-    "id", "category", "hospital", "hospital_name", "date", "at", "concept", "value", "unit", "low", "high", "flag",
-    "status", "withdrawn_reason", "certainty", "provider", "location", "part_of", "received_at",
+    "date", "hospital_name", "category", "concept", "value", "unit", "flag", "low", "high", "certainty", "provider",
+    "location", "status", "withdrawn_reason", "at", "received_at", "hospital", "id", "part_of",
 )  # fmt: skip
 
 
@@ -41,17 +43,28 @@ class Paper(Protocol):
 #: A PDF of more entries takes more memory than a small machine has: then the summary alone is in it.
 LONGEST_PDF = 2_000
 
-READ_ME = """Patient Passport: a copy of your record, made {at} (UTC).
-
-record.json    every entry, also withdrawn ones, with how fresh each hospital was, and the
-               corrections that were asked for
-record.csv     the same entries as a table
-summary.json   your summary as FHIR R4 (International Patient Summary)
-summary.pdf, history.pdf   to read and to print; withdrawn entries are not in them, and subjects that
-               need special care and what you keep from doctors only if you chose so
-
-Keep this file safe: whoever has it can read all of it.
-"""
+WITHOUT = gettext_lazy(
+    "Withdrawn entries are not in it; subjects that need special care, and what you keep from doctors, only if you "
+    "chose so."
+)
+#: File, what it is, what else there is to say: those that people read come first.
+FILES = (
+    ("summary.pdf", gettext_lazy("Your summary, to read and to print."), WITHOUT),
+    ("history.pdf", gettext_lazy("Your whole history by visit, to read and to print."), WITHOUT),
+    ("record.csv", gettext_lazy("Every entry, also withdrawn ones, as a table for a spreadsheet."), ""),
+    (
+        "record.json",
+        gettext_lazy(
+            "The same for programs, with how up to date each hospital was, and the corrections that were asked for."
+        ),
+        "",
+    ),
+    (
+        "summary.json",
+        gettext_lazy("Your summary for the programs of other hospitals (FHIR R4, International Patient Summary)."),
+        "",
+    ),
+)
 
 
 @contextmanager
@@ -66,13 +79,41 @@ def made(*, download: Download, paper_html: Paper, note: Note, now: dt.datetime)
 def _write(file: BinaryIO, download: Download, *, paper_html: Paper, note: Note, now: dt.datetime) -> None:
     scope = scope_for(patient=download.patient, basis=Basis.ONESELF)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
-        bundle.writestr("README.txt", READ_ME.format(at=now.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M")))
+        wish = Wish(sensitive=frozenset(download.sensitive), with_hidden=download.with_hidden)
+        narrower = paper.scope_on_paper(scope, wish=wish)
+        papers = _papers(narrower)
+        with override(download.language or "en"):
+            bundle.writestr("README.txt", _read_me(papers, now=now))
         n_all = visible(scope).records.count()
         _write_json(bundle, scope, note=lambda n: note(n // 3, n_all), now=now)
-        bundle.writestr("record.csv", _csv(scope, note=lambda n: note((n_all + n) // 3, n_all)))
+        # The mark at the beginning tells spreadsheets that it is UTF-8.
+        bundle.writestr("record.csv", "\ufeff" + _csv(scope, note=lambda n: note((n_all + n) // 3, n_all)))
         summary = fhir.patient_summary(scope=scope, now=now)
         bundle.writestr("summary.json", json.dumps(summary, ensure_ascii=False, indent=1))
-        _write_pdf(bundle, download, scope, paper_html=paper_html, now=now)
+        with override(download.language or "en"):
+            for what in papers:
+                bundle.writestr(f"{what}.pdf", pdf.pdf_of(paper_html(narrower, what=what, now=now)))
+
+
+def _papers(scope: Scope) -> Sequence[str]:
+    if not pdf.is_available():
+        return ()
+    return ("summary", "history") if paper.n_entries(scope) <= LONGEST_PDF else ("summary",)
+
+
+def _read_me(papers: Sequence[str], *, now: dt.datetime) -> str:
+    """What each file is, in the language in which the copy was asked for; only those that are there."""
+    parts = [
+        _("Patient Passport: a copy of your record, made %(at)s (UTC).")
+        % {"at": now.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M")}
+    ]
+    for name, what, more in FILES:
+        if not name.endswith(".pdf") or name.removesuffix(".pdf") in papers:
+            parts.append(f"{name}\n    {what} {more}".rstrip())
+    if papers == ("summary",):
+        parts.append(_("Your history is too long for a PDF here: the table has all of it."))
+    parts.append(_("Keep this file safe: whoever has it can read all of it."))
+    return "\r\n\r\n".join(part.replace("\n", "\r\n") for part in parts) + "\r\n"
 
 
 def _entries(scope: Scope) -> Iterator[RecordView]:
@@ -130,16 +171,3 @@ def _csv(scope: Scope, *, note: Callable[[int], None]) -> str:
             yield [getattr(entry, column) for column in COLUMNS]
 
     return sheets.sheet(header=COLUMNS, rows=rows())
-
-
-def _write_pdf(
-    bundle: zipfile.ZipFile, download: Download, scope: Scope, *, paper_html: Paper, now: dt.datetime
-) -> None:
-    if not pdf.is_available():
-        return
-    wish = Wish(sensitive=frozenset(download.sensitive), with_hidden=download.with_hidden)
-    narrower = paper.scope_on_paper(scope, wish=wish)
-    kinds = ["summary", "history"] if paper.n_entries(narrower) <= LONGEST_PDF else ["summary"]
-    with override(download.language or "en"):
-        for what in kinds:
-            bundle.writestr(f"{what}.pdf", pdf.pdf_of(paper_html(narrower, what=what, now=now)))

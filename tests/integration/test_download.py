@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, override
 from django_q.models import OrmQ
 
 from openmrs_sync import tasks
@@ -82,7 +84,7 @@ def test_a_copy_has_everything_and_leaves_nothing_on_the_machine_that_made_it(wo
         *("README.txt", "record.json", "record.csv", "summary.json", "summary.pdf", "history.pdf")
     }
     whole = json.loads(bundle.read("record.json"))
-    rows = list(csv.DictReader(io.StringIO(bundle.read("record.csv").decode(), newline="")))
+    rows = list(csv.DictReader(io.StringIO(bundle.read("record.csv").decode("utf-8-sig"), newline="")))
     keys = set(Record.objects.filter(patient_id=world.alice.pk).values_list("key", flat=True))
     assert {entry["id"] for entry in whole["entries"]} == {row["id"] for row in rows} == keys
     assert "withdrawn" in {row["status"] for row in rows}
@@ -91,6 +93,29 @@ def test_a_copy_has_everything_and_leaves_nothing_on_the_machine_that_made_it(wo
     assert json.loads(bundle.read("summary.json"))["type"] == "document"
     assert bundle.read("history.pdf").startswith(b"%PDF-")
     assert all(not cell.startswith(("=", "@")) for row in rows for cell in row.values())
+
+
+@pytest.mark.parametrize("language, has_pdf, named", [("en", True, ["summary.pdf", "history.pdf"]), ("fr", False, [])])
+def test_the_note_beside_the_files_is_in_the_readers_language_and_names_what_is_there(
+    language: str, has_pdf: bool, named: list[str], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(package.pdf, "is_available", lambda: has_pdf)
+    monkeypatch.setattr(package.pdf, "pdf_of", lambda html: b"%PDF-")
+    User.objects.filter(username="alice").update(language=language)
+    answer = world.browser("alice").get(reverse("download_file", args=[world.made().pk]))
+    bundle = zipfile.ZipFile(io.BytesIO(answer.getvalue()))
+    told = bundle.read("README.txt").decode()
+    with override(language):
+        first = gettext("Patient Passport: a copy of your record, made %(at)s (UTC).")
+    assert told.startswith(first.partition("%")[0])
+    assert sorted(re.findall(r"^[a-z]+\.[a-z]+", told, re.M)) == sorted(set(bundle.namelist()) - {"README.txt"})
+    assert [name for name in bundle.namelist() if name.endswith(".pdf")] == named
+
+
+def test_the_table_begins_with_what_people_look_for_and_opens_with_its_accents(world: World, without_pdf: None) -> None:
+    answer = world.browser("alice").get(reverse("download_file", args=[world.made().pk]))
+    table = zipfile.ZipFile(io.BytesIO(answer.getvalue())).read("record.csv")
+    assert table.startswith(b"\xef\xbb\xbfdate,hospital_name,category,concept,value,unit")
 
 
 def test_a_copy_has_what_was_asked_of_hospitals(world: World, without_pdf: None) -> None:
