@@ -159,7 +159,7 @@ def _decide(request: HttpRequest, preview: Preview) -> None:
         now=timezone.now(),
     )
     _read_again(actor=actor_of(request), only=preview.where)
-    messages.success(request, "Decided. Everybody is read again under it; how far that is stands below.")
+    messages.success(request, "Decided. Those it touches are being read again; the workbench shows how far that is.")
 
 
 def undo_view(request: HttpRequest) -> HttpResponse:
@@ -169,7 +169,7 @@ def undo_view(request: HttpRequest) -> HttpResponse:
         where = rule.hospital
         workbench.undo(rule=rule, actor=actor_of(request), now=timezone.now())
         _read_again(actor=actor_of(request), only=where)
-    messages.success(request, "Undone. Everybody is read again without it.")
+    messages.success(request, "Undone. Those it touched are being read again without it.")
     return HttpResponseRedirect(reverse(PAGE))
 
 

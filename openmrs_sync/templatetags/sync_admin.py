@@ -1,5 +1,6 @@
 """What the admin's start page shows of the sync."""
 
+import re
 from datetime import datetime
 
 from django import template
@@ -52,6 +53,13 @@ def state_words(line: overview.HospitalLine) -> str:
     return (
         f"{line.hospital.get_state_display()}{', not read' if line.hospital.is_live and line.last_error_kind else ''}"
     )
+
+
+@register.filter
+def concept_number(concept_uuid: str) -> str:
+    """`1728AAA…` → `CIEL 1728`, as dictionaries name it: the letters only fill a uuid. Any other uuid as it is."""
+    found = re.fullmatch(r"([1-9][0-9]*)A+", concept_uuid)
+    return f"CIEL {found[1]}" if found and len(concept_uuid) == 36 else concept_uuid
 
 
 @register.filter

@@ -166,13 +166,13 @@ def test_a_decision_moves_exactly_what_the_preview_said_and_undo_moves_it_back(a
     uuid = smoker()
     n_would_move = workbench.read_bench().concepts[0].n_records
     alice.post(f"{BENCH}decide/", {"concept": uuid, "category": "test"})
-    assert "Read again under the rules of now" in page(alice)
+    assert "Being read again under the new rules" in page(alice)
     work_off()
     moved = Record.objects.filter(concept_uuid=uuid, category="test", category_rule="admin", status="current")
     assert moved.count() == n_would_move == 3
     assert world.verified(kigali.hospital).is_well
     shown = page(alice)
-    assert "Read again under the rules of now" not in shown
+    assert "Being read again under the new rules" not in shown
     assert "0 without a category" in shown
     alice.post(f"{BENCH}undo/", {"rule": ConceptRule.objects.get().pk})
     work_off()
