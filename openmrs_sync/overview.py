@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
@@ -11,13 +11,15 @@ from hospitals.models import Hospital
 from openmrs_sync import control, queue, runs
 from openmrs_sync.models import Alert, Breaker, ParkedRow, SyncRun
 from openmrs_sync.rows import chunks
-from passport.models import Link
+from passport.models import CorrectionRequest, EmergencyAccess, Link
 from passport.models.links import LinkState
 
 #: Runs that a line shows, oldest first.
 N_RUNS = 30
 #: Hospitals in one condition of a query: SQLite takes no deeper ones than a thousand.
 HOSPITALS_AT_ONCE = 400
+#: A request that no mail took to its hospital until then waits for somebody to take the list there.
+TOLD_BY_MAIL_WITHIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,9 @@ class Overview:
     n_unexplained: int
     n_failing: int
     alerts: Sequence[Alert]
+    #: records opened in an emergency that no officer has reviewed; requests for a correction no hospital was told of
+    n_to_review: int
+    n_untold: int
 
     @property
     def needs_attention(self) -> bool:
@@ -135,6 +140,10 @@ def read_overview(*, now: datetime) -> Overview:
         n_unexplained=sum(abs(line.balance.n_unexplained) for line in lines),
         n_failing=sum(1 for line in lines if line.hospital.is_live and line.last_error_kind),
         alerts=list(Alert.objects.filter(ended_at=None).select_related("hospital").order_by("began_at")),
+        n_to_review=EmergencyAccess.objects.filter(reviewed_at=None).count(),
+        n_untold=CorrectionRequest.objects.filter(
+            state=CorrectionRequest.State.ASKED, asked_at__lt=now - TOLD_BY_MAIL_WITHIN
+        ).count(),
     )
 
 

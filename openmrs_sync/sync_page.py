@@ -29,13 +29,15 @@ class Need:
 
 
 def needs(seen: overview.Overview) -> list[Need]:
-    """Alerts, unexplained rows, held matches, parked rows; those that harm most first."""
+    """Alerts, unexplained rows, emergencies to review, held matches, parked rows …; those that harm most first."""
     ordered = sorted(seen.alerts, key=lambda alert: (HARM.index(Kind(alert.kind)), alert.began_at))
     return [
         *(_of_alert(alert) for alert in ordered),
         *_unexplained(seen),
+        *_to_review(seen),
         *_failing(seen),
         *_held(seen),
+        *_untold(seen),
         *_parked(seen),
     ]
 
@@ -79,6 +81,24 @@ def _failing(seen: overview.Overview) -> Iterator[Need]:
                 to_do=line.last_run.message if line.last_run else "",
                 address=reverse("admin:hospitals_hospital_change", args=[line.hospital.pk]),
             )
+
+
+def _to_review(seen: overview.Overview) -> Iterator[Need]:
+    if seen.n_to_review:
+        yield Need(
+            what=_n(seen.n_to_review, "emergency to review", "emergencies to review"),
+            to_do="A doctor opened a record with a written reason. Patients were promised that an officer looks at it.",
+            address=f"{reverse('admin:passport_emergencyaccess_changelist')}?review=open",
+        )
+
+
+def _untold(seen: overview.Overview) -> Iterator[Need]:
+    if seen.n_untold:
+        yield Need(
+            what=_n(seen.n_untold, "correction asked for", "corrections asked for"),
+            to_do="No mail told the hospital. Export the list and hand it over, or give the hospital an address.",
+            address=f"{reverse('admin:passport_correctionrequest_changelist')}?state=asked",
+        )
 
 
 def _held(seen: overview.Overview) -> Iterator[Need]:

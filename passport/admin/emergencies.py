@@ -12,12 +12,24 @@ from passport.access import AccessRefused, emergencies
 from passport.admin.audited import ShownLookups
 from passport.admin_site import actor_of, moment, short_id
 from passport.models import AuditEvent, EmergencyAccess
+from passport.views import look_words
+
+
+def _done(action: str) -> str:
+    """`overview_read` → `opened the overview`. The patient's list says "your"."""
+    words = str(look_words.ACTIONS.get(action, action.replace("_", " ")))
+    return words.replace("your ", "the ")
 
 
 class ReviewForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = EmergencyAccess
         fields = ("outcome", "review_note")
+        help_texts = {
+            "outcome": "The patient does not read it. Unclear: ask the doctor, and come back. Not justified: the "
+            "account can be closed under Accounts, and the hospital told.",
+            "review_note": "For other officers: what you found out, and from whom. No name of a patient.",
+        }
 
     reviewer: Any = None  # set per request
 
@@ -45,7 +57,7 @@ class ReviewedFilter(admin.SimpleListFilter):
 class EmergencyAdmin(ShownLookups):
     when_empty = "No record was opened in an emergency."
     form = ReviewForm
-    list_display = ("begun", "doctor", "hospital", "patient_short_id", "reason", "outcome", "reviewed_by", "reviewed")
+    list_display = ("begun", "doctor", "hospital", "patient_short_id", "reason", "verdict", "reviewed_by", "reviewed")
     list_display_links = ("begun",)
     list_select_related = ("doctor", "hospital", "reviewed_by")
     list_filter = (ReviewedFilter, "outcome", "hospital")
@@ -77,13 +89,17 @@ class EmergencyAdmin(ShownLookups):
     def reviewed(self, emergency: EmergencyAccess) -> str:
         return moment(emergency.reviewed_at)
 
+    @admin.display(description="outcome", ordering="outcome")
+    def verdict(self, emergency: EmergencyAccess) -> str:
+        return emergency.get_outcome_display() or "still to review"
+
     @admin.display(description="patient")
     def patient_short_id(self, emergency: EmergencyAccess) -> str:
         return short_id(emergency.patient_id) if emergency.patient_id else "nobody holds the number"
 
     @admin.display(description="looks in that hour")
     def looks(self, emergency: EmergencyAccess) -> str:
-        """How many, by what was looked at; counted in the audit chain."""
+        """How many, by what was looked at, in the words that the patient reads; counted in the audit chain."""
         events = AuditEvent.objects.filter(
             patient_id=emergency.patient_id,
             actor_id=emergency.doctor_id,
@@ -94,7 +110,8 @@ class EmergencyAdmin(ShownLookups):
         counted: dict[str, int] = {}
         for action in events.values_list("action", flat=True) if emergency.patient_id else ():
             counted[action] = counted.get(action, 0) + 1
-        return ", ".join(f"{n} × {action.replace('_', ' ')}" for action, n in sorted(counted.items())) or "none"
+        told = [f"{_done(action)}{f' ({n} times)' if n > 1 else ''}" for action, n in sorted(counted.items())]
+        return ", ".join(told) or "none: the record was not opened"
 
     @admin.display(description="patient told")
     def told(self, emergency: EmergencyAccess) -> str:

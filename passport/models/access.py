@@ -114,7 +114,7 @@ class EmergencyAccess(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"Emergency access {self.id}"
+        return f"Emergency of {self.created_at:%Y-%m-%d %H:%M} UTC"
 
 
 class Hide(models.Model):

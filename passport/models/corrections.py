@@ -59,4 +59,4 @@ class CorrectionRequest(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"Correction {self.id}"
+        return f"Correction asked for {self.asked_at:%Y-%m-%d %H:%M} UTC"

@@ -496,13 +496,17 @@ def test_an_officer_reviews_an_emergency_in_admin(world: World) -> None:
     listed = said(admin, reverse("admin:passport_emergencyaccess_changelist") + "?review=open")
     assert "nobody holds the number" in listed
     page = said(admin, address)
-    assert "1 × overview read" in page
+    assert "opened the overview" in page
+    assert "1 emergency to review" not in said(admin, reverse("admin:index"))  # there are two
+    assert "2 emergencies to review" in said(admin, reverse("admin:index"))
     assert "Claudine" not in page
     assert "Choose an outcome" in admin.post(address, {"outcome": ""}).content.decode()
     answer = admin.post(address, {"outcome": "justified", "review_note": "The ward confirms it."})
     assert answer.status_code == 302
     made.refresh_from_db()
     assert (made.outcome, made.reviewed_by) == ("justified", world.admin)
+    assert "1 emergency to review" in said(admin, reverse("admin:index"))
+    assert "still to review" in said(admin, reverse("admin:passport_emergencyaccess_changelist"))
 
 
 def test_an_admin_claims_rows_for_a_doctor_and_undoes_it(world: World) -> None:

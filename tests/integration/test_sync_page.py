@@ -12,7 +12,7 @@ from django.utils import timezone
 from hospitals.models import Hospital, HospitalState
 from openmrs_sync import overview, sync_page
 from openmrs_sync.models import Alert, Breaker, SyncRun
-from passport.models import Link, Patient, User
+from passport.models import CorrectionRequest, Link, Patient, User
 
 pytestmark = pytest.mark.django_db
 PART = "/admin/openmrs_sync/controlstate/part/"
@@ -133,6 +133,23 @@ def test_what_harms_most_comes_first(alice: Client) -> None:
         "1 unexplained row",
         "1 held match",
     ]
+
+
+def test_a_correction_that_no_mail_took_to_its_hospital_waits_for_an_admin(alice: Client) -> None:
+    one, now = hospital(), timezone.now()
+    for state, hours_ago in (("asked", 2), ("asked", 0), ("sent", 2)):
+        CorrectionRequest.objects.create(
+            patient=Patient.objects.create(sex="F", created_at=now),
+            hospital=one,
+            state=state,
+            source_id=1,
+            config_version=1,
+            asked_at=now - dt.timedelta(hours=hours_ago),
+            **dict.fromkeys(("state_at", "checked_at"), now),
+        )
+    (need,) = sync_page.needs(overview.read_overview(now=now))
+    assert need.what == "1 correction asked for"
+    assert alice.get(need.address).status_code == 200
 
 
 def test_every_need_leads_somewhere(alice: Client) -> None:
