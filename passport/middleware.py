@@ -1,11 +1,12 @@
-"""Headers that every answer carries, and logins that nobody uses any more."""
+"""Headers that every answer carries, logins that nobody uses any more, and what would be an empty page."""
 
 from collections.abc import Callable
 from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth import logout
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.template.loader import render_to_string
 from django.utils import timezone
 
 from passport import entries
@@ -77,3 +78,19 @@ class IdleSessions:
         entries.close_session(request.session, by="idle", now=now)
         record_event(action="login_ended", actor=account, now=now, basis="idle")
         logout(request)
+
+
+class ForButtonsOnly:
+    """A page for who opens an address that only takes forms: Django answers with nothing at all.
+
+    People come there when their login ended before they pressed a button: the door leads back to where it led to.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if isinstance(response, HttpResponseNotAllowed) and not response.content:
+            response.content = render_to_string("405.html", request=request).encode()
+        return response

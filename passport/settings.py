@@ -94,6 +94,7 @@ MIDDLEWARE = [
     "passport.languages.Language",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "passport.middleware.ForButtonsOnly",
 ]
 
 ROOT_URLCONF = "passport.urls"

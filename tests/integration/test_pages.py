@@ -658,12 +658,22 @@ def test_no_page_needs_what_the_policy_forbids(name: str, world: World) -> None:
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 500])
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 500])
 def test_an_error_is_a_page_with_a_next_step(status: int) -> None:
     from django.template.loader import render_to_string
 
     page = render_to_string(f"{status}.html")
     assert "Go to the start page" in page
+
+
+def test_who_comes_back_to_a_button_after_logging_in_reads_that_it_was_not_pressed(world: World) -> None:
+    page = reverse("invite")
+    asked = Client().post(page, {"named": "Ange"})
+    assert asked.status_code == 302  # to the door, since nobody is logged in any more
+    answer = logged_in(world.alice.user).get(page)
+    assert answer.status_code == 405
+    assert "what you pressed was not carried out" in answer.content.decode()
+    assert answer.headers["Allow"] == "POST"
 
 
 def test_the_pages_are_part_of_the_site() -> None:
