@@ -27,6 +27,8 @@ class NoticeForm(MarkedForm):
         super().__init__(*args, **kwargs)
         found = [(way, address_for(user, way)) for way in ways()]
         self.has_ways = any(address for _way, address in found)
+        #: The one way that there is here, where there is no other: only its address is asked for.
+        self.only_way = found[0][0] if len(found) == 1 else ""
         field: Any = self.fields["by"]
         field.choices = [
             ("", _("Not at all")),

@@ -22,7 +22,7 @@ from passport.views.words import local, when
 #: Codes of FHIR that the page of an opened link puts into words, as the record's own pages do.
 STATUSES = (
     "active", "inactive", "recurrence", "relapse", "remission", "resolved", "confirmed", "provisional", "preliminary",
-    "amended",
+    "amended", "mild", "moderate", "severe",
 )  # fmt: skip
 
 

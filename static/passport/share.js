@@ -165,7 +165,7 @@
       resource.resourceType === "Condition" ? inWords(resource.clinicalStatus) : "",
       inWords(resource.verificationStatus),
       resource.resourceType === "Observation" && resource.status !== "final" ? codes[resource.status] : "",
-      ...(resource.reaction || []).flatMap((one) => [...one.manifestation.map(said), one.severity]),
+      ...(resource.reaction || []).flatMap((one) => [...one.manifestation.map(said), codes[one.severity] || one.severity]),
       ...(resource.dosageInstruction || []).map((one) => one.patientInstruction),
       ...(resource.note || []).map((one) => one.text),
       isUnknown(resource) ? words.unknown : "",

@@ -409,9 +409,16 @@ def test_without_the_address_of_our_pages_none_is_offered(world: World, office: 
     assert choosing.ways() == []
 
 
-def test_without_an_address_of_ones_own_there_is_a_sentence(world: World, office: PostOffice) -> None:
+def test_without_an_address_of_ones_own_a_sentence_asks_for_what_is_needed(
+    world: World, office: PostOffice, settings: Any
+) -> None:
+    """A number alone helps nobody where no SMS are sent."""
     lose_address(world)
-    assert "how to reach you" in world.browser().get(reverse("account_contact")).content.decode()
+    User.objects.update(phone="+250 788 000 111")
+    assert "They go by e-mail" in world.browser().get(reverse("account_contact")).content.decode()
+    User.objects.update(phone="")
+    settings.SMS_BACKEND = "passport.sms.ConsoleBackend"
+    assert "a number or an address" in world.browser().get(reverse("account_contact")).content.decode()
 
 
 def test_a_login_without_a_passport_is_offered_none(world: World, office: PostOffice) -> None:
