@@ -57,13 +57,13 @@ class Census:
 def read_identifiers(fetch: Fetch, *, identifier_type_ids: Sequence[int]) -> Identifiers:
     """What the source itself says of them, in pages by primary key. Source: OpenMRS table `patient_identifier`."""
     pages: list[Identifiers] = []
-    after = -1
-    while True:
-        ((last, n, forwards, backwards),) = fetch(queries.identifier_sums(identifier_type_ids), (after, PAGE))
+    start: int | None = 0
+    while start is not None:
+        end = start + PAGE
+        found = fetch(queries.identifier_sums(identifier_type_ids), (end, start, end))
+        ((start, n, forwards, backwards),) = found
         pages.append(Identifiers(n=n, forwards=int(forwards or 0), backwards=int(backwards or 0)))
-        if n < PAGE:
-            return _together(pages)
-        after = last
+    return _together(pages)
 
 
 def _together(pages: Sequence[Identifiers]) -> Identifiers:
