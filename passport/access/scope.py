@@ -158,6 +158,16 @@ class Visible:
     links: list[Link]
     records: QuerySet[Record]
 
+    @property
+    def changing(self) -> QuerySet[Record]:
+        """For asking whether `records` have changed: where nothing of these links is left out an index answers that.
+
+        Where something is, exactly those: whoever may not see a record does not learn that it changed either.
+        """
+        left_out = self.scope.left_out
+        is_narrowed = left_out.categories or left_out.rows or left_out.sets
+        return self.records if is_narrowed else written_for(self.links)
+
     def only(self, hospital: str) -> "Visible":
         """The same, of one hospital (its code); all for the empty code."""
         if not hospital:
@@ -209,6 +219,11 @@ def linked(patient_id: UUID) -> QuerySet[Link]:
 
 def records_of(patient_id: UUID, links: Collection[Link]) -> QuerySet[Record]:
     """The records of these links of the patient, whoever may see them."""
+    return written_for(links).filter(patient_id=patient_id)
+
+
+def written_for(links: Collection[Link]) -> QuerySet[Record]:
+    """What was written for these links, be it about another patient. Never shown: only to see whether it changes."""
     if not links:
         return Record.objects.none()
     shown = Q(link_id__in=[link.pk for link in links if not link.min_token])
@@ -216,7 +231,7 @@ def records_of(patient_id: UUID, links: Collection[Link]) -> QuerySet[Record]:
         if link.min_token:
             # What a worker wrote after its claim had run out.
             shown |= Q(link_id=link.pk, token__gte=link.min_token)
-    return Record.objects.filter(shown, patient_id=patient_id)
+    return Record.objects.filter(shown)
 
 
 def _without(scope: Scope, records: QuerySet[Record]) -> QuerySet[Record]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
-from django.db.models import Count, F, Max, Q, Sum
+from django.db.models import Count, F, Sum
 
 from passport.access.scope import Scope, Visible, visible
 
@@ -41,15 +41,12 @@ class Reading:
     def stamp(self) -> str:
         """Another one whenever one of these records is added, rewritten, withdrawn or deleted. One query.
 
-        The engine writes each row with a digest of all that is shown of it and a token that grows from run to run.
-        Read before the records are: what is made of newer ones is kept under an older stamp, and that never comes back.
+        The engine writes each row with a digest of all that is shown of it and a token that grows from run to run, and
+        the index holds both. Read before the records are: what is made of newer ones is kept under an older stamp, and
+        that never comes back.
         """
-        figures = self.seen.records.aggregate(
-            n=Count("key"),
-            n_current=Count("key", filter=Q(status="current")),
-            latest=Max("received_at"),
-            tokens=Sum("token"),
-            digests=Sum(F("digest") % DIGESTS_MODULO),
+        figures = self.seen.changing.aggregate(
+            n=Count("key"), tokens=Sum("token"), digests=Sum(F("digest") % DIGESTS_MODULO)
         )
         text = f"{[str(link.pk) for link in self.seen.links]} {sorted(figures.items())}"
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -83,9 +83,9 @@ class Record(models.Model):
 
     class Meta:
         indexes = [
-            # One for both uses, as every index slows a first sync: what a refresh compares with (by link),
-            # and a history (the links of a patient, newest first).
-            models.Index(fields=["link_id", "-order_at", "-key"], name="passport_record_link_history"),
+            # One for all uses, as every index slows a first sync: what a refresh compares with (by link), a history
+            # (the links of a patient, newest first), and whether any of its records has changed (token, digest).
+            models.Index(fields=["link_id", "-order_at", "-key", "token", "digest"], name="passport_record_of_link"),
         ]
 
     def __str__(self) -> str:

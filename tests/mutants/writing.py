@@ -292,8 +292,8 @@ WRITING = (
     Mutant(
         name="shown-by-link-alone",
         file=_SCOPE,
-        old="return Record.objects.filter(shown, patient_id=patient_id)",
-        new="return Record.objects.filter(shown)",
+        old="return written_for(links).filter(patient_id=patient_id)",
+        new="return written_for(links)",
         why="whoever a link is given to sees at once what was read as another's",
         tests=(f"{RULES}link.py::test_a_history_filters_records_by_patient",),
         survives="Two locks: a link that is given to somebody else shows nothing written before (`min_token`).",

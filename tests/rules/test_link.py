@@ -80,7 +80,7 @@ def test_records_of_an_earlier_claim_are_not_read(ward: Ward, rule: Rule) -> Non
     """T79: what a frozen worker wrote late carries a token below the link's least."""
     rule.reworded(
         scope,
-        "records_of",
+        "written_for",
         ("shown |= Q(link_id=link.pk, token__gte=link.min_token)", "shown |= Q(link_id=link.pk)"),
     )
     person = ward.add_holder(ALICE)

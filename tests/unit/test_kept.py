@@ -78,7 +78,6 @@ def test_a_new_record_is_seen_at_once(chart: Chart) -> None:
         {"value": "99", "digest": 4711, "token": 2},  # the same run may write a row twice, so each counts by itself
         {"value": "99", "digest": 4711},
         {"value": "99", "token": 2},
-        {"value": "99", "received_at": NOW + dt.timedelta(minutes=1)},
     ],
 )
 def test_a_record_that_the_engine_wrote_anew_is_seen_at_once(chart: Chart, change: dict[str, Any]) -> None:
@@ -216,3 +215,20 @@ def test_what_nobody_asks_for_is_let_go_of(chart: Chart, memory: Any, monkeypatc
     assert len(memory._entries) == 2
     reading.keep("newest", n_records=len, make=list)
     assert [key[1] for key in memory._entries] == [("newer",), ("newest",)]
+
+
+def test_whether_a_record_has_changed_is_told_by_the_index_alone(chart: Chart) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("Asks SQLite how it would look.")
+    told = Reading(own_scope(chart.patient)).seen.changing.values("key", "token", "digest").explain()
+    assert "COVERING INDEX passport_record_of_link" in told
+
+
+def test_who_may_not_see_a_record_does_not_learn_that_it_changed(chart: Chart) -> None:
+    Hide.objects.create(
+        patient=chart.patient, kind="record", table="obs", source_uuid=chart.records[0].source_uuid, created_at=NOW
+    )
+    before = [history.version(scope=scope) for scope in (doctors(chart), own_scope(chart.patient))]
+    Record.objects.filter(concept="Weight").update(value="72", digest=4711, token=2)
+    after = [history.version(scope=scope) for scope in (doctors(chart), own_scope(chart.patient))]
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False]
