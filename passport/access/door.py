@@ -1,6 +1,7 @@
 """Deciding and writing down, in one transaction."""
 
 import datetime as dt
+from collections.abc import Callable
 from uuid import UUID
 
 from django.db import transaction
@@ -8,7 +9,7 @@ from django.db import transaction
 from passport.access import lookups
 from passport.access.reasons import find_reason
 from passport.access.scope import scope_for
-from passport.access.shapes import NOBODY, REFUSED, AskedTooOften, NotAllowed, Opened
+from passport.access.shapes import REFUSED, AskedTooOften, NotAllowed, Opened
 from passport.audit import record_event
 from passport.models import Patient, User
 from passport.registration import find_patient
@@ -31,8 +32,32 @@ def open_record(
     """
     if (national_id is None) == (patient_id is None):
         raise TypeError("Give either national_id or patient_id.")
+
+    def find() -> Patient | None:
+        if national_id is not None:
+            return find_patient(national_id=national_id)
+        return Patient.objects.filter(pk=patient_id).first()
+
+    opened = _open(find, user=user, action=action, now=now, via=via)
+    if opened is None:
+        is_often = national_id is not None and lookups.is_too_often(user=user, national_id=national_id, now=now)
+        raise AskedTooOften if is_often else NotAllowed
+    return opened
+
+
+def open_own_record(*, user: User, action: str, now: dt.datetime, via: str = "page") -> Opened:
+    """Open the user's own record. Raises NotAllowed for a login that is no patient's."""
+    # A login without a passport asks for nobody's record, and is refused and written down like anyone else.
+    opened = _open(lambda: Patient.objects.filter(user=user).first(), user=user, action=action, now=now, via=via)
+    if opened is None:
+        raise NotAllowed
+    return opened
+
+
+def _open(find: Callable[[], Patient | None], *, user: User, action: str, now: dt.datetime, via: str) -> Opened | None:
+    """The record of whom `find` finds, inside the transaction; None where it was refused. Either is written down."""
     with transaction.atomic(durable=True):
-        found = _find(national_id=national_id, patient_id=patient_id)
+        found = find()
         # Nobody's patient is asked about just the same, so that an unknown number takes no less time.
         reason = find_reason(user=user, patient=found or Patient(), now=now)
         record_event(
@@ -45,17 +70,9 @@ def open_record(
             details={"via": via},
         )
     if found is None or reason is None:
-        is_often = national_id is not None and lookups.is_too_often(user=user, national_id=national_id, now=now)
-        raise AskedTooOften if is_often else NotAllowed
+        return None
     scope = scope_for(patient=found, basis=reason.basis, sensitive=reason.sensitive)
     return Opened(patient=found, basis=reason.basis, scope=scope, until=reason.until)
-
-
-def open_own_record(*, user: User, action: str, now: dt.datetime, via: str = "page") -> Opened:
-    """Open the user's own record. Raises NotAllowed for a login that is no patient's."""
-    patient_id = Patient.objects.filter(user=user).values_list("pk", flat=True).first()
-    # A login without a passport asks for nobody's record, and is refused and written down like anyone else.
-    return open_record(user=user, action=action, now=now, patient_id=patient_id or NOBODY, via=via)
 
 
 def peek(*, user: User, now: dt.datetime, patient_id: UUID | None = None) -> Opened:
@@ -71,9 +88,3 @@ def peek(*, user: User, now: dt.datetime, patient_id: UUID | None = None) -> Ope
         raise NotAllowed
     scope = scope_for(patient=patient, basis=reason.basis, sensitive=reason.sensitive)
     return Opened(patient=patient, basis=reason.basis, scope=scope, until=reason.until)
-
-
-def _find(*, national_id: str | None, patient_id: UUID | None) -> Patient | None:
-    if national_id is not None:
-        return find_patient(national_id=national_id)
-    return Patient.objects.filter(pk=patient_id).first() if patient_id else None

@@ -207,8 +207,19 @@ def with_codes(scope: Scope, records: Iterable[Any]) -> Scope:
     return replace(scope, sets=found)
 
 
+#: What is asked of a link and its hospital to show records and to say how fresh they are. Django takes as long to put
+#: together a statement of all their columns as the store to answer it.
+_SHOWN_OF_HOSPITAL = ("number", "code", "name", "time_zone", "epoch", "config_version", "sweep_hours")
+_SHOWN_OF_LINK = (
+    *("patient", "hospital", "epoch", "state", "reason", "min_token"),
+    *("marks", "fresh_marks", "fresh_config_version", "stale_since", "refreshed_at"),
+    *(f"hospital__{name}" for name in _SHOWN_OF_HOSPITAL),
+)
+
+
 def visible_links(scope: Scope) -> list[Link]:
-    links = linked(scope.patient.pk).select_related("hospital__breaker").order_by("hospital__name", "pk")
+    """With their hospitals; other columns of either than those that are shown cost a query each."""
+    links = linked(scope.patient.pk).select_related("hospital").only(*_SHOWN_OF_LINK).order_by("hospital__name", "pk")
     return [link for link in links if link.hospital_id not in scope.left_out.hospitals]
 
 

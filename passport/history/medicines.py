@@ -41,9 +41,12 @@ class Medicines:
     past: Sequence[Medicine]
 
 
-def all_medicines(*, scope: Scope, now: dt.datetime) -> Medicines:
-    """Every medicine of the current records, by the hospitals' own dates and their clocks now."""
-    reading = Reading(scope)
+def all_medicines(*, scope: Scope, now: dt.datetime, reading: Reading | None = None) -> Medicines:
+    """Every medicine of the current records, by the hospitals' own dates and their clocks now.
+
+    `reading`: of this scope, where the page has made one already.
+    """
+    reading = reading or Reading(scope)
     views, known = reading.keep("medicines", n_records=lambda found: len(found[0]), make=lambda: _read(reading.seen))
     zones = {link.hospital.code: link.hospital.time_zone for link in reading.seen.links}
     of_drug: dict[str, list[Stated]] = {}

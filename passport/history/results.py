@@ -68,12 +68,13 @@ class ResultRow:
         return self.newest.flag not in IN_ORDER
 
 
-def result_rows(*, scope: Scope) -> list[ResultRow]:
+def result_rows(*, scope: Scope, reading: Reading | None = None) -> list[ResultRow]:
     """Every test and measurement, the newest first, undated ones last. Only current records.
 
     Hospitals share a row only where the concept is the same by uuid or CIEL code and the unit is the same.
+    `reading`: of this scope, where the page has made one already.
     """
-    reading = Reading(scope)
+    reading = reading or Reading(scope)
     return reading.keep("results", n_records=_n_numbers, make=lambda: _result_rows(reading))
 
 

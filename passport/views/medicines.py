@@ -9,6 +9,8 @@ from django.views.decorators.http import require_safe
 
 from passport import access, history
 from passport.access import Action
+from passport.history.fresh import freshness_of
+from passport.history.kept import Reading
 from passport.models import User
 from passport.views import medicine_lines
 from passport.views.lines import Pages
@@ -26,8 +28,9 @@ def medicines(request: HttpRequest, account: User, *, patient_id: UUID | None = 
     except access.NotAllowed:
         return refused(request, account, patient_id=patient_id)
     pages = Pages(patient_id=patient_id)
-    fresh = history.freshness(scope=opened.scope, now=now)
-    found = history.all_medicines(scope=opened.scope, now=now)
+    reading = Reading(opened.scope)
+    fresh = freshness_of(reading.seen.links, now=now)
+    found = history.all_medicines(scope=opened.scope, now=now, reading=reading)
     every = [each for group in (found.current, found.unknown, found.past) for each in group]
     plain = plain_words(stated.record for each in every for stated in (*each.holding, *each.earlier))
     held = history.may_hold_more(scope=opened.scope)

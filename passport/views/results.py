@@ -10,6 +10,8 @@ from django.views.decorators.http import require_safe
 from passport import access, history
 from passport.access import Action
 from passport.forms import TrendForm
+from passport.history.fresh import freshness_of
+from passport.history.kept import Reading
 from passport.models import User
 from passport.views import curves, result_lines
 from passport.views.lines import Pages
@@ -27,10 +29,11 @@ def results(request: HttpRequest, account: User, *, patient_id: UUID | None = No
     except access.NotAllowed:
         return refused(request, account, patient_id=patient_id)
     pages = Pages(patient_id=patient_id)
-    fresh = history.freshness(scope=opened.scope, now=now)
+    reading = Reading(opened.scope)
+    fresh = freshness_of(reading.seen.links, now=now)
     held = history.may_hold_more(scope=opened.scope)
     context = frame(opened, pages, tab="results", now=now) | freshness_words(fresh, held=held, now=now)
-    found = history.result_rows(scope=opened.scope)
+    found = history.result_rows(scope=opened.scope, reading=reading)
     plain = plain_words(record for row in found for record in (row.newest, row.previous) if record)
     wanted = result_lines.Wanted.of(request.GET)
     context["shown"] = result_lines.shown(found, wanted=wanted, pages=pages, plain=plain)
