@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from django import forms
+from django.forms.utils import flatatt
 from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -74,29 +77,49 @@ class FindPatientForm(MarkedForm):
     )
 
 
+class PlainSelect(forms.Select):
+    """A list to choose from, as Django makes it, but written here: a template for each option is slow."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:  # noqa: ARG002
+        chosen = "" if value is None else str(value)
+        options = ((key, SafeString(" selected") if str(key) == chosen else "", words) for key, words in self.choices)
+        return format_html(
+            '<select name="{}"{}>{}</select>',
+            name,
+            flatatt(self.build_attrs(self.attrs, attrs)),
+            format_html_join("", '<option value="{}"{}>{}</option>', options),
+        )
+
+
 class HistoryFilterForm(MarkedForm):
     """The filters of the history, as they stand in the URL. The same words as in the API."""
 
     q = forms.CharField(label=_("Search for words"), required=False, max_length=LONGEST_SEARCH)
     category = forms.ChoiceField(
-        label=_("Kind"), required=False, error_messages={"invalid_choice": _("Choose one of the kinds in the list.")}
+        label=_("Kind"),
+        required=False,
+        error_messages={"invalid_choice": _("Choose one of the kinds in the list.")},
+        widget=PlainSelect,
     )
     hospital = forms.ChoiceField(
         label=_("Hospital"),
         required=False,
         error_messages={"invalid_choice": _("Choose one of the hospitals in the list.")},
+        widget=PlainSelect,
     )
     flagged = forms.ChoiceField(
         label=_("Out of range"),
         required=False,
         choices=[("", _("Everything")), ("1", _("Out of range only"))],
         error_messages={"invalid_choice": _("Choose one of the words in the list.")},
+        widget=PlainSelect,
     )
     status = forms.ChoiceField(
         label=_("Withdrawn entries"),
         required=False,
         choices=[("", _("Hidden")), ("all", _("Shown as well")), ("withdrawn", _("Shown alone"))],
         error_messages={"invalid_choice": _("Choose one of the words in the list.")},
+        widget=PlainSelect,
     )
 
     def __init__(self, *args: Any, hospitals: list[tuple[str, str]], **kwargs: Any) -> None:

@@ -49,9 +49,7 @@ class Pages:
     patient_id: UUID | None = None
 
     def _address(self, name: str, *rest: str) -> str:
-        if self.patient_id is None:
-            return reverse("home" if name == "overview" else f"own_{name}", args=rest)
-        return reverse(f"patient_{name}", args=[self.patient_id, *rest])
+        return _address_of(name, self.patient_id, *rest)
 
     @property
     def overview(self) -> str:
@@ -78,30 +76,33 @@ class Pages:
         return self.patient_id is None
 
     def record(self, key: str) -> str:
-        return _address_of("record", self.patient_id).replace(_ANY_KEY, key)
+        return self._address("record", _ANY_KEY).replace(_ANY_KEY, key)
 
     @property
     def corrections(self) -> str:
         return self._address("corrections")
 
     def correction(self, key: str) -> str:
-        return self._address("correction", key)
+        return self._address("correction", _ANY_KEY).replace(_ANY_KEY, key)
 
     def withdraw_correction(self, request_id: UUID) -> str:
-        return self._address("withdraw_correction", str(request_id))
+        return self._address("withdraw_correction", _ANY_ID).replace(_ANY_ID, str(request_id))
 
     def trend(self, key: str) -> str:
-        return _address_of("trend", self.patient_id).replace(_ANY_KEY, key)
+        return self._address("trend", _ANY_KEY).replace(_ANY_KEY, key)
 
 
-#: A key that no record has.
+#: A key that no record has, and an id that nothing has: to be replaced in an address that is made once.
 _ANY_KEY = "000000x0000000000"
+_ANY_ID = str(UUID(int=0))
 
 
 @lru_cache(maxsize=1000)
-def _address_of(name: str, patient_id: UUID | None) -> str:
-    """The address of one record's page, with a key to be replaced: Django takes its time to make one."""
-    return Pages(patient_id=patient_id)._address(name, _ANY_KEY)
+def _address_of(name: str, patient_id: UUID | None, *rest: str) -> str:
+    """Kept for as long as the process lives: Django takes its time to make an address."""
+    if patient_id is None:
+        return reverse("home" if name == "overview" else f"own_{name}", args=rest)
+    return reverse(f"patient_{name}", args=[patient_id, *rest])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
