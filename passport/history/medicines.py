@@ -9,7 +9,7 @@ from passport.history.kept import Reading
 from passport.history.results import Concepts, concepts_of_rows
 from passport.history.shapes import RecordView, Standing, Stated, Status
 from passport.history.shown import clock, views_of
-from passport.history.standing import standing_of
+from passport.history.standing import Ends, standing_of
 from passport.history.words import fold
 from passport.models.record import Category
 
@@ -34,11 +34,12 @@ class Medicine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Medicines:
-    """Each newest first."""
+    """Each newest first. `ends_come`: as long as it is the same, so is the rest, however late it is."""
 
     current: Sequence[Medicine]
     unknown: Sequence[Medicine]
     past: Sequence[Medicine]
+    ends_come: tuple[int, ...]
 
 
 def all_medicines(*, scope: Scope, now: dt.datetime, reading: Reading | None = None) -> Medicines:
@@ -47,28 +48,45 @@ def all_medicines(*, scope: Scope, now: dt.datetime, reading: Reading | None = N
     `reading`: of this scope, where the page has made one already.
     """
     reading = reading or Reading(scope)
-    views, known = reading.keep("medicines", n_records=lambda found: len(found[0]), make=lambda: _read(reading.seen))
-    zones = {link.hospital.code: link.hospital.time_zone for link in reading.seen.links}
+    clocks = {link.hospital.code: clock(link.hospital.time_zone, now) for link in reading.seen.links}
+    read = reading.keep("prescriptions", n_records=lambda found: len(found.views), make=lambda: _read(reading.seen))
+    return reading.keep(
+        *("medicines", ends_come := read.ends.n_come(clocks)),
+        n_records=lambda _found: 1 + len(read.views) // 10,  # the views are those that are kept already
+        make=lambda: _medicines(read, clocks=clocks, ends_come=ends_come),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """The records, to which drug each belongs, by its id, and when they end: what does not depend on the clock."""
+
+    views: Sequence[RecordView]
+    drugs: Mapping[str, str]
+    ends: Ends
+
+
+def _read(seen: Visible) -> _Read:
+    records = seen.records.filter(status=Status.CURRENT, category=Category.MEDICATION).order_by("-order_at", "-key")
+    views = views_of(records, seen)
+    ends = Ends((view.hospital, view.details) for view in views)
+    return _Read(views=views, drugs=_names(views, concepts_of_rows(views)), ends=ends)
+
+
+def _medicines(read: _Read, *, clocks: Mapping[str, str], ends_come: tuple[int, ...]) -> Medicines:
     of_drug: dict[str, list[Stated]] = {}
-    for stated in _all_stated(views, zones=zones, now=now):
-        of_drug.setdefault(known[stated.record.id], []).append(stated)
+    for stated in _all_stated(read.views, clocks=clocks):
+        of_drug.setdefault(read.drugs[stated.record.id], []).append(stated)
     found = [_medicine(same) for same in of_drug.values()]
     return Medicines(
         current=[each for each in found if each.standing is Standing.CURRENT],
         unknown=[each for each in found if each.standing is Standing.UNKNOWN],
         past=[each for each in found if each.standing is Standing.PAST],
+        ends_come=ends_come,
     )
 
 
-def _read(seen: Visible) -> tuple[list[RecordView], Mapping[str, str]]:
-    """The records, and to which drug each belongs: what does not depend on the clock."""
-    records = seen.records.filter(status=Status.CURRENT, category=Category.MEDICATION).order_by("-order_at", "-key")
-    views = views_of(records, seen)
-    return views, _names(views, concepts_of_rows(views))
-
-
-def _all_stated(views: Sequence[RecordView], *, zones: Mapping[str, str], now: dt.datetime) -> list[Stated]:
-    clocks = {hospital: clock(zone, now) for hospital, zone in zones.items()}
+def _all_stated(views: Sequence[RecordView], *, clocks: Mapping[str, str]) -> list[Stated]:
     qualifiers: dict[str, list[RecordView]] = {}
     for view in views:
         if view.part_of:

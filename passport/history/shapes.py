@@ -246,6 +246,7 @@ class Overview:
     latest_vitals: Sequence[RecordView]  # the newest of each vital sign
     freshness: Sequence[Freshness]
     may_hold_more: Sequence[str]  # names of hospitals where a human still has to decide about a match
+    ends_come: tuple[int, ...]  # as long as it is the same, so are the records above, however late it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Which conditions and medicines hold now, as far as the hospitals say. What nobody said is unknown, never current."""
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from passport.history.shapes import Standing
@@ -48,13 +49,33 @@ def standing(rows: Sequence[Told], *, category: Category, clocks: Mapping[str, s
     return {row.key: state for same in told.values() for row, state in _chosen(same)}
 
 
+def ends_of(details: Mapping[str, Any]) -> list[str]:
+    """The days on which the source says that it is over, as the hospital's clock."""
+    return [str(details[name]) for name in ENDS if details.get(name)]
+
+
+class Ends:
+    """When what was read of a patient comes to an end. Until the next of them has come, all of it stands as it did."""
+
+    def __init__(self, read: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """`read`: hospital and details of each record."""
+        found: dict[str, list[str]] = {}
+        for hospital, details in read:
+            found.setdefault(hospital, []).extend(ends_of(details))
+        self._of_hospital = {hospital: sorted(ends) for hospital, ends in found.items()}
+
+    def n_come(self, clocks: Mapping[str, str]) -> tuple[int, ...]:
+        """How many have come at each hospital. `clocks`: of each of them, by what `read` called it."""
+        return tuple(bisect_right(ends, clocks[hospital]) for hospital, ends in self._of_hospital.items())
+
+
 def standing_of(details: Mapping[str, Any], *, local_now: str) -> Standing:
     """Whether it holds by the source's own words and dates. `local_now`: the hospital's clock, as in records."""
     status = str(details.get("clinical_status", "")).lower()
     # Bahmni gives a diagnosis a status only to end it (ruled out, inactive); a revised one has a successor.
     if status in ENDED or details.get("diagnosis_status") or details.get("diagnosis_revised"):
         return Standing.PAST
-    ends = [str(details[name]) for name in ENDS if details.get(name)]
+    ends = ends_of(details)
     if any(end <= local_now for end in ends):
         return Standing.PAST
     # A prescription without an end is not known to be taken still: many are never closed.

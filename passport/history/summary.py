@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from passport.access.scope import Scope, Visible
@@ -9,7 +10,7 @@ from passport.history.fresh import freshness_of, may_hold_more
 from passport.history.kept import Reading
 from passport.history.shapes import Overview, RecordView, Standing, Stated, Status
 from passport.history.shown import by_keys, clock, views_of
-from passport.history.standing import standing
+from passport.history.standing import Ends, standing
 from passport.history.words import fold
 from passport.models.record import Category
 
@@ -36,8 +37,26 @@ def overview(*, scope: Scope, now: dt.datetime, reading: Reading | None = None) 
     """
     reading = reading or Reading(scope)
     seen = reading.seen
-    rows = reading.keep("stated", n_records=len, make=lambda: _stated_rows(seen))
     clocks = {f"{link.hospital.number:04d}": clock(link.hospital.time_zone, now) for link in seen.links}
+    rows, ends = reading.keep("stated", n_records=lambda found: len(found[0]), make=lambda: _stated_rows(seen))
+    found = reading.keep(
+        *("overview", ends_come := ends.n_come(clocks)),
+        n_records=_n_shown,
+        make=lambda: _shown(reading, rows=rows, clocks=clocks, ends_come=ends_come),
+    )
+    return replace(found, freshness=freshness_of(seen.links, now=now), may_hold_more=may_hold_more(scope=scope))
+
+
+def _n_shown(found: Overview) -> int:
+    parts = found.allergies, found.conditions, found.medications, found.latest_results, found.latest_vitals
+    return sum(len(part) for part in parts)
+
+
+def _shown(
+    reading: Reading, *, rows: Sequence[_Row], clocks: Mapping[str, str], ends_come: tuple[int, ...]
+) -> Overview:
+    """All that follows from the records and from which of their ends have come; how fresh they are does not."""
+    seen = reading.seen
     conditions = standing(rows, category=Category.CONDITION, clocks=clocks)
     medications = standing(rows, category=Category.MEDICATION, clocks=clocks)
     allergies = _allergies(rows)
@@ -53,15 +72,17 @@ def overview(*, scope: Scope, now: dt.datetime, reading: Reading | None = None) 
         medications=_stated(medications, qualifiers, views),
         latest_results=[view for view in latest if view.category == Category.TEST],
         latest_vitals=[view for view in latest if view.category == Category.VITAL],
-        freshness=freshness_of(seen.links, now=now),
-        may_hold_more=may_hold_more(scope=scope),
+        freshness=(),
+        may_hold_more=(),
+        ends_come=ends_come,
     )
 
 
-def _stated_rows(seen: Visible) -> list[_Row]:
+def _stated_rows(seen: Visible) -> tuple[list[_Row], Ends]:
     current = seen.records.filter(status=Status.CURRENT)
     found = current.filter(category__in=[Category.ALLERGY, Category.CONDITION, Category.MEDICATION])
-    return [_Row._make(row) for row in found.order_by("-order_at", "-key").values_list(*_Row._fields)]
+    rows = [_Row._make(row) for row in found.order_by("-order_at", "-key").values_list(*_Row._fields)]
+    return rows, Ends((row.key[:4], row.details) for row in rows)
 
 
 def _stated(

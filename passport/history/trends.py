@@ -47,12 +47,28 @@ class Trend:
     last_date: str
 
 
-def trend(*, scope: Scope, key: str, from_date: dt.date | None = None, to_date: dt.date | None = None) -> Trend | None:
+def trend(
+    *,
+    scope: Scope,
+    key: str,
+    from_date: dt.date | None = None,
+    to_date: dt.date | None = None,
+    reading: Reading | None = None,
+) -> Trend | None:
     """The test that this record is of; None when the patient has no such record that may be shown.
 
     At most the newest `LONGEST_TREND` records of the range. The record itself may be withdrawn or outside the range.
+    `reading`: of this scope, where the page has made one already.
     """
-    reading = Reading(scope)
+    reading = reading or Reading(scope)
+    return reading.keep(
+        *("trend", key, from_date, to_date),
+        n_records=lambda found: 1 + len(found.records) if found else 1,
+        make=lambda: _trend(reading, key=key, from_date=from_date, to_date=to_date),
+    )
+
+
+def _trend(reading: Reading, *, key: str, from_date: dt.date | None, to_date: dt.date | None) -> Trend | None:
     seen = reading.seen
     found = views_of(seen.records.filter(key=key, category__in=(Category.TEST, Category.VITAL)), seen)
     if not found:

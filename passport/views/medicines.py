@@ -13,6 +13,7 @@ from passport.history.fresh import freshness_of
 from passport.history.kept import Reading
 from passport.models import User
 from passport.views import medicine_lines
+from passport.views.kept_parts import kept_part
 from passport.views.lines import Pages
 from passport.views.plain import plain_words
 from passport.views.record import frame, freshness_words, open_page, refused
@@ -31,9 +32,16 @@ def medicines(request: HttpRequest, account: User, *, patient_id: UUID | None = 
     reading = Reading(opened.scope)
     fresh = freshness_of(reading.seen.links, now=now)
     found = history.all_medicines(scope=opened.scope, now=now, reading=reading)
-    every = [each for group in (found.current, found.unknown, found.past) for each in group]
-    plain = plain_words(stated.record for each in every for stated in (*each.holding, *each.earlier))
     held = history.may_hold_more(scope=opened.scope)
     context = frame(opened, pages, tab="medicines", now=now) | freshness_words(fresh, held=held, now=now)
-    context["sections"] = medicine_lines.sections(found, pages=pages, plain=plain)
+    every = [each for group in (found.current, found.unknown, found.past) for each in group]
+    plain = plain_words(stated.record for each in every for stated in (*each.holding, *each.earlier))
+    if every:
+        context["medicines"] = kept_part(
+            reading,
+            "passport/parts/medicines.html",
+            *(found.ends_come, pages),
+            make=lambda: {"sections": medicine_lines.sections(found, pages=pages, plain=plain), "pages": pages},
+            plain=plain,
+        )
     return render(request, "passport/medicines.html", context)

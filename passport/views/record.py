@@ -9,10 +9,8 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -21,7 +19,7 @@ from passport.access import Action, Basis, Opened, Scope, emergencies, proxies
 from passport.access.shapes import DOCTORS, PROXIES
 from passport.corrections import asking
 from passport.forms import CATEGORY_NAMES, HistoryFilterForm
-from passport.history import Filters, Freshness, RecordView, VisitView
+from passport.history import Filters, Freshness, Overview, RecordView, VisitView
 from passport.history.fresh import freshness_of
 from passport.history.kept import Reading
 from passport.models import User
@@ -29,12 +27,10 @@ from passport.models.record import Category
 from passport.views import chart, lines, permission_words, words
 from passport.views.choices import choices
 from passport.views.correction_words import AskedWords, asked_words
+from passport.views.kept_parts import kept_part
 from passport.views.lines import Pages
 from passport.views.plain import NO_WORDS, explained, plain_words
 from passport.views.session import account_of, logged_in
-
-#: So much HTML counts as one record, where memory is counted in records.
-BYTES_OF_A_RECORD = 500
 
 
 def open_page(account: User, *, patient_id: UUID | None, action: Action, now: dt.datetime) -> Opened:
@@ -97,13 +93,32 @@ def overview(request: HttpRequest, account: User, *, patient_id: UUID | None = N
     found = history.overview(scope=opened.scope, now=now, reading=reading)
     held = found.may_hold_more
     context = frame(opened, pages, tab="overview", now=now) | freshness_words(found.freshness, held=held, now=now)
-    context |= chart.summary_words(found, pages=pages, plain=plain_words(chart.records_of(found)))
+    context |= _cards(reading, found, pages=pages)
     context |= {
         "news": chart.own_news(opened, account, reading=reading, pages=pages, now=now),
         "unseen": _unseen(opened, now=now),
         "version": reading.stamp,
     }
     return render(request, "passport/overview.html", context)
+
+
+def _cards(reading: Reading, found: Overview, *, pages: Pages) -> dict[str, SafeString]:
+    """What holds, and what was found last, as HTML."""
+    plain = plain_words(chart.records_of(found))
+
+    def part(template: str) -> SafeString:
+        return kept_part(
+            reading,
+            template,
+            *(found.ends_come, pages),
+            make=lambda: chart.summary_words(found, pages=pages, plain=plain) | {"pages": pages},
+            plain=plain,
+        )
+
+    return {
+        "stated": part("passport/parts/overview_stated.html"),
+        "measured": part("passport/parts/overview_measured.html"),
+    }
 
 
 def _unseen(opened: Opened, *, now: dt.datetime) -> list[permission_words.EmergencyLine]:
@@ -189,14 +204,12 @@ def _timeline(
     plain = plain_words(records)
     new = frozenset(record.id for record in records if since is not None and record.received_at > since)
 
-    def make() -> SafeString:
-        cards = lines.visit_cards(visits, pages=pages, plain=plain, since=since)
-        return render_to_string("passport/parts/cards.html", {"cards": cards, "older": older})
-
-    return reading.keep(
-        *("cards", asked, older, pages, new, get_language(), frozenset(plain.items())),
-        n_records=lambda html: len(html) // BYTES_OF_A_RECORD,
-        make=make,
+    return kept_part(
+        reading,
+        "passport/parts/cards.html",
+        *(asked, older, pages, new),
+        make=lambda: {"cards": lines.visit_cards(visits, pages=pages, plain=plain, since=since), "older": older},
+        plain=plain,
     )
 
 

@@ -14,6 +14,7 @@ from passport.history.fresh import freshness_of
 from passport.history.kept import Reading
 from passport.models import User
 from passport.views import curves, result_lines
+from passport.views.kept_parts import kept_part
 from passport.views.lines import Pages
 from passport.views.plain import explained_once, plain_words
 from passport.views.record import frame, freshness_words, open_page, refused
@@ -36,7 +37,17 @@ def results(request: HttpRequest, account: User, *, patient_id: UUID | None = No
     found = history.result_rows(scope=opened.scope, reading=reading)
     plain = plain_words(record for row in found for record in (row.newest, row.previous) if record)
     wanted = result_lines.Wanted.of(request.GET)
-    context["shown"] = result_lines.shown(found, wanted=wanted, pages=pages, plain=plain)
+    if found:
+        context["results"] = kept_part(
+            reading,
+            "passport/parts/results.html",
+            *(wanted, pages),
+            make=lambda: {
+                "shown": result_lines.shown(found, wanted=wanted, pages=pages, plain=plain),
+                "pages": pages,
+            },
+            plain=plain,
+        )
     return render(request, "passport/results.html", context)
 
 
@@ -53,15 +64,23 @@ def trend(request: HttpRequest, account: User, *, key: str, patient_id: UUID | N
     form = TrendForm(request.GET)
     is_valid = form.is_valid()
     days = form.cleaned_data if is_valid else {}
-    found = history.trend(scope=opened.scope, key=key, from_date=days.get("from"), to_date=days.get("to"))
+    asked = (key, days.get("from"), days.get("to"))
+    reading = Reading(opened.scope)
+    found = history.trend(scope=opened.scope, key=key, from_date=asked[1], to_date=asked[2], reading=reading)
     if found is None:
         return render(request, "passport/record_missing.html", context, status=404)
     plain = plain_words([found.about, *found.records])
-    context |= {
-        "form": form,
-        "explained": explained_once(
-            [found.about, *(curve.records[0] for chart in found.charts for curve in chart.curves)], plain
-        ),
-        "trend": curves.trend_page(found, days=days, today=context["today"], pages=pages, plain=plain),
-    }
+    newest = [found.about, *(curve.records[0] for chart in found.charts for curve in chart.curves)]
+    today = context["today"]
+    context["trend"] = kept_part(
+        reading,
+        "passport/parts/trend.html",
+        *(asked, today, pages, () if is_valid else tuple(request.GET.items())),
+        make=lambda: {
+            "form": form,
+            "explained": explained_once(newest, plain),
+            "trend": curves.trend_page(found, days=days, today=today, pages=pages, plain=plain),
+        },
+        plain=plain,
+    )
     return render(request, "passport/trend.html", context, status=200 if is_valid else 400)
