@@ -128,6 +128,17 @@ class _Memory:
 _MEMORY = _Memory()
 
 
+def remember(name: Hashable, made: object) -> None:
+    """Keep what stays true whatever becomes of any record; let go of like everything here."""
+    _MEMORY.put(name, stamp="", made=made, n_records=1)
+
+
+def recalled(name: Hashable) -> Any:
+    """What was remembered under this name; None where it was not, or was let go of."""
+    found = _MEMORY.get(name, stamp="")
+    return found.made if found else None
+
+
 def forget() -> None:
     """Let go of everything, so that the next page costs what a first one does."""
     _MEMORY.clear()

@@ -1,12 +1,15 @@
 """What is new: since one's own last visit here, and since the patient's last visit at a hospital."""
 
 import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from passport.access import Action
 from passport.access.scope import Scope, Visible, visible
+from passport.history.kept import recalled, remember
 from passport.history.shapes import News, SinceVisit, Status
 from passport.history.shown import by_keys, clock, views_of
 from passport.models import AuditEvent, Record, User
@@ -21,15 +24,39 @@ NEWEST = 6
 PAGES = (Action.OVERVIEW, Action.VISITS, Action.RECORD, "results_read", "medicines_read")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """One look at a record, and when the visit before that of this look had ended. No row of the audit ever changes."""
+
+    seq: int
+    at: dt.datetime
+    before: dt.datetime | None
+
+
 def last_here(*, scope: Scope, user: User, now: dt.datetime) -> dt.datetime | None:
-    """When this account ended its previous visit to this record; None on the first. Only its own looks are asked."""
+    """When this account ended its previous visit to this record; None on the first. Only its own looks are asked.
+
+    Of a long visit only the looks since the one that was asked about last are read.
+    """
+    name = ("looks", user.pk, scope.patient.pk)
+    known: _Look | None = recalled(name)
     looks = AuditEvent.objects.filter(patient_id=scope.patient.pk, actor_id=user.pk, action__in=PAGES)
+    later = looks.filter(seq__gt=known.seq) if known else looks
+    rows = list(later.order_by("-seq").values_list("seq", "at")[:LOOKS_BACK])
+    before = _end_of_visit_before([at for _seq, at in rows], known, now=now)
+    if rows and now - rows[0][1] <= PAUSE:
+        remember(name, _Look(seq=rows[0][0], at=rows[0][1], before=before))
+    return before
+
+
+def _end_of_visit_before(later: Iterable[dt.datetime], known: _Look | None, *, now: dt.datetime) -> dt.datetime | None:
+    """`later`: looks after the known one, newest first."""
     following = now
-    for at in looks.order_by("-seq").values_list("at", flat=True)[:LOOKS_BACK]:
+    for at in (*later, *([known.at] if known else [])):
         if following - at > PAUSE:
             return at
         following = at
-    return None
+    return known.before if known else None
 
 
 def news(*, seen: Visible, since: dt.datetime) -> News:

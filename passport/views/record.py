@@ -143,7 +143,7 @@ def history_page(request: HttpRequest, account: User, *, patient_id: UUID | None
     form = HistoryFilterForm(request.GET, hospitals=hospitals)
     held = history.may_hold_more(scope=opened.scope)
     context = frame(opened, pages, tab="history", now=now) | freshness_words(fresh, held=held, now=now)
-    context |= {"form": form, "version": reading.stamp}
+    context["version"] = reading.stamp
     since = chart.since_last_here(opened, account, now=now)
     context |= _visits(request, reading, form, pages=pages, since=since)
     return render(request, "passport/history.html", context, status=400 if context["problem"] else 200)
@@ -153,15 +153,7 @@ def _visits(
     request: HttpRequest, reading: Reading, form: HistoryFilterForm, *, pages: Pages, since: dt.datetime | None
 ) -> dict[str, Any]:
     """The visits of this page of the history, or the sentence that says why there are none."""
-    nothing = {
-        "timeline": "",
-        "older": "",
-        "newest": "",
-        "chips": [],
-        "choices": [],
-        "is_filtered": True,
-        "problem": "",
-    }
+    nothing = {"form": form, "is_filtered": True}
     if not form.is_valid():
         return nothing | {"problem": _("One of the filters cannot be read, so nothing is listed. Correct it below.")}
     filters = form.filters()
@@ -178,8 +170,17 @@ def _visits(
         "years": chart.year_links(page.years, here=_years_of(page.results), query=query, pages=pages),
         "older": older,
         "newest": f"{pages.history}?{urlencode(query)}" if cursor else "",
-        "chips": _chips(form, query, filters, pages=pages),
-        "choices": choices(page.facets, filters=filters, query=query, pages=pages),
+        "filters": kept_part(
+            reading,
+            "passport/parts/filters.html",
+            *(tuple(query.items()), tuple(form.hospital_names.items()), pages),
+            make=lambda: {
+                "form": form,
+                "pages": pages,
+                "chips": _chips(form, query, filters, pages=pages),
+                "choices": choices(page.facets, filters=filters, query=query, pages=pages),
+            },
+        ),
         "is_filtered": not filters.is_empty,
         "problem": "",
     }
