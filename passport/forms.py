@@ -78,7 +78,7 @@ class FindPatientForm(MarkedForm):
 
 
 class PlainSelect(forms.Select):
-    """A list to choose from, as Django makes it, but written here: a template for each option is slow."""
+    """A list to choose from, as Django makes it but without groups, and without a template for each option."""
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:  # noqa: ARG002
         chosen = "" if value is None else str(value)

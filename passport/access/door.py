@@ -36,7 +36,7 @@ def open_record(
     def find() -> Patient | None:
         if national_id is not None:
             return find_patient(national_id=national_id)
-        return Patient.objects.filter(pk=patient_id).first()
+        return Patient.objects.filter(pk=patient_id).first() if patient_id else None
 
     opened = _open(find, user=user, action=action, now=now, via=via)
     if opened is None:

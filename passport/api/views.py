@@ -27,6 +27,8 @@ from passport.api.serializers import (
     TokenPairSerializer,
     TokenRequestSerializer,
 )
+from passport.history.fresh import freshness_of
+from passport.history.kept import Reading
 from passport.models import User
 from passport.models.record import Category
 from passport.views.session import origin_of
@@ -173,8 +175,10 @@ def nothing(request: HttpRequest) -> HttpResponseBase:
 
 def _records(request: Request, opened: Opened) -> Response:
     filters = history.parse_filters(request.query_params)
-    page = history.records_page(scope=opened.scope, filters=filters, cursor=request.query_params.get("cursor"))
-    fresh = history.freshness(scope=opened.scope, now=timezone.now())
+    reading = Reading(opened.scope)
+    cursor = request.query_params.get("cursor")
+    page = history.records_page(scope=opened.scope, filters=filters, cursor=cursor, reading=reading)
+    fresh = freshness_of(reading.seen.links, now=timezone.now())
     body = RecordPageSerializer({"results": page.results, "next": page.next, "freshness": fresh}).data
     return Response(body, headers=partial_header(opened))
 

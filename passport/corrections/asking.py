@@ -175,7 +175,8 @@ def asked_about(*, scope: Scope, actor: User, record: RecordView) -> Asked | Non
     about = CorrectionRequest.objects.filter(patient=scope.patient, hospital__code=record.hospital)
     about = about.filter(table=record.source.table).exclude(state=State.WITHDRAWN)
     row = Q(source_uuid=record.source.uuid) if record.source.uuid else Q(source_id=record.source.id)
-    last = about.filter(row).select_related("hospital").order_by("-asked_at", "pk").first()
+    # Its hospital is read where there is one: mostly there is none, and the page is waited for.
+    last = about.filter(row).order_by("-asked_at", "pk").first()
     if last is None or (scope.basis not in ASKERS and last.state not in OPEN):
         return None
     return _as_seen(last, record, scope=scope, actor=actor)

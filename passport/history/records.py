@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from django.db.models import Q, QuerySet
 
-from passport.access.scope import Scope, visible, visible_links, with_codes
+from passport.access.scope import Scope, visible, with_codes
 from passport.history.cursors import RECORD_KEY, cursor_at, position_of
 from passport.history.kept import Reading
 from passport.history.shapes import LONGEST_PAGE, PAGE, Filters, RecordDetail, RecordsPage, RecordView, Status
@@ -15,11 +15,16 @@ from passport.models import Record
 
 
 def records_page(
-    *, scope: Scope, filters: Filters | None = None, cursor: str | None = None, limit: int = PAGE
+    *,
+    scope: Scope,
+    filters: Filters | None = None,
+    cursor: str | None = None,
+    limit: int = PAGE,
+    reading: Reading | None = None,
 ) -> RecordsPage:
-    """Newest first, undated last. Raises BadCursor."""
+    """Newest first, undated last. Raises BadCursor. `reading`: of this scope, where there is one already."""
     filters = filters or Filters()
-    seen = visible(scope)
+    seen = reading.seen if reading else visible(scope)
     found = _after(filtered(seen, filters), cursor).order_by("-order_at", "-key")
     limit = max(1, min(limit, LONGEST_PAGE))
     records = _with_words(found, words_of(filters.q), limit + 1) if filters.q else list(found[: limit + 1])
@@ -30,9 +35,12 @@ def records_page(
     )
 
 
-def record_detail(*, scope: Scope, key: str) -> RecordDetail | None:
-    """One record with its surroundings; None when the patient has no such record that may be shown."""
-    seen = visible(scope)
+def record_detail(*, scope: Scope, key: str, reading: Reading | None = None) -> RecordDetail | None:
+    """One record with its surroundings; None when the patient has no such record that may be shown.
+
+    `reading`: of this scope, where there is one already.
+    """
+    seen = reading.seen if reading else visible(scope)
     record = seen.records.filter(key=key).first()
     if record is None or seen.scope.leaves_out(record):
         return None
@@ -70,10 +78,9 @@ def version(*, scope: Scope) -> str:
     return Reading(scope).stamp
 
 
-def match_rules(*, scope: Scope, hospital: str) -> list[str]:
+def match_rules(*, reading: Reading, hospital: str) -> list[str]:
     """Why persons of this hospital are taken for the patient: words of the matcher, each once."""
-    links = [link for link in visible_links(scope) if link.hospital.code == hospital]
-    return sorted({link.reason for link in links if link.reason})
+    return sorted({link.reason for link in reading.seen.only(hospital).links if link.reason})
 
 
 def _with_words(found: QuerySet[Record], words: Sequence[str], limit: int) -> list[Record]:

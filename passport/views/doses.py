@@ -6,6 +6,7 @@ known by the name that the glossary gives beside each. A word that it does not k
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -39,8 +40,14 @@ _SPANS: Mapping[str, Callable[[int], str]] = {
 
 def taken(text: str, plain: Mapping[str, Plain]) -> str:
     """Each part between commas in plain words, where `plain`, by concept uuid, has any for its name."""
-    known = {fold(found.name): (uuid, found.words) for uuid in CONCEPTS if (found := plain.get(uuid))}
+    known = _by_name(tuple((uuid, found.name, found.words) for uuid in CONCEPTS if (found := plain.get(uuid))))
     return ", ".join(_part(part, known) for part in text.split(", ")) if known else text
+
+
+@lru_cache(maxsize=100)
+def _by_name(found: tuple[tuple[str, str, str], ...]) -> Mapping[str, tuple[str, str]]:
+    """Folded name → concept uuid and words. A page asks hundreds of times with the same words."""
+    return {fold(name): (uuid, words) for uuid, name, words in found}
 
 
 def lasting(number: object, unit: object) -> str:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from passport import access, history
-from passport.access import Action, Basis, Opened, Scope, emergencies, proxies
+from passport.access import Action, Basis, Opened, emergencies, proxies
 from passport.access.shapes import DOCTORS, PROXIES
 from passport.corrections import asking
 from passport.forms import CATEGORY_NAMES, HistoryFilterForm
@@ -241,7 +241,8 @@ def record_page(request: HttpRequest, account: User, *, key: str, patient_id: UU
         return refused(request, account, patient_id=patient_id)
     pages = Pages(patient_id=patient_id)
     context = frame(opened, pages, tab="history", now=now)
-    found = history.record_detail(scope=opened.scope, key=key)
+    reading = Reading(opened.scope)
+    found = history.record_detail(scope=opened.scope, key=key, reading=reading)
     if found is None:
         return render(request, "passport/record_missing.html", context, status=404)
     record = found.record
@@ -259,7 +260,7 @@ def record_page(request: HttpRequest, account: User, *, key: str, patient_id: UU
         "category_rule": words.category_rule(record.category_rule),
         "certainty": words.code(record.certainty or ""),
         "details": list(words.details(record.details)),
-        "match_rule": _match_rule(opened.scope, record.hospital),
+        "match_rule": _match_rule(reading, record.hospital),
         "table": words.TABLES.get(record.source.table, record.source.table),
         "received": words.when(record.received_at, now=now),
         "group": [lines.line(each, pages=pages, plain=plain) for each in found.group],
@@ -278,9 +279,9 @@ def _asked(opened: Opened, account: User, record: RecordView, *, pages: Pages, n
     return asked_words(found, pages=pages, plain=NO_WORDS, now=now) if found else None
 
 
-def _match_rule(scope: Scope, hospital: str) -> list[str]:
+def _match_rule(reading: Reading, hospital: str) -> list[str]:
     """Why this hospital's person is taken for this patient, in sentences."""
-    found = history.match_rules(scope=scope, hospital=hospital)
+    found = history.match_rules(reading=reading, hospital=hospital)
     return [str(words.MATCHES[rule]) for rule in found if rule in words.MATCHES]
 
 

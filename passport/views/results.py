@@ -64,18 +64,20 @@ def trend(request: HttpRequest, account: User, *, key: str, patient_id: UUID | N
     form = TrendForm(request.GET)
     is_valid = form.is_valid()
     days = form.cleaned_data if is_valid else {}
-    asked = (key, days.get("from"), days.get("to"))
+    first, last = days.get("from"), days.get("to")
     reading = Reading(opened.scope)
-    found = history.trend(scope=opened.scope, key=key, from_date=asked[1], to_date=asked[2], reading=reading)
+    found = history.trend(scope=opened.scope, key=key, from_date=first, to_date=last, reading=reading)
     if found is None:
         return render(request, "passport/record_missing.html", context, status=404)
     plain = plain_words([found.about, *found.records])
     newest = [found.about, *(curve.records[0] for chart in found.charts for curve in chart.curves)]
     today = context["today"]
+    # A day that cannot be read stands there as it was typed.
+    typed = () if is_valid else tuple(request.GET.items())
     context["trend"] = kept_part(
         reading,
         "passport/parts/trend.html",
-        *(asked, today, pages, () if is_valid else tuple(request.GET.items())),
+        *(key, first, last, typed, today, pages),
         make=lambda: {
             "form": form,
             "explained": explained_once(newest, plain),
