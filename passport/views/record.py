@@ -3,6 +3,7 @@
 import datetime as dt
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -106,14 +107,12 @@ def _cards(reading: Reading, found: Overview, *, pages: Pages) -> dict[str, Safe
     """What holds, and what was found last, as HTML."""
     plain = plain_words(chart.records_of(found))
 
+    @cache
+    def shown() -> dict[str, Any]:
+        return chart.summary_words(found, pages=pages, plain=plain) | {"pages": pages}
+
     def part(template: str) -> SafeString:
-        return kept_part(
-            reading,
-            template,
-            *(found.ends_come, pages),
-            make=lambda: chart.summary_words(found, pages=pages, plain=plain) | {"pages": pages},
-            plain=plain,
-        )
+        return kept_part(reading, template, *(found.ends_come, pages), make=shown, plain=plain)
 
     return {
         "stated": part("passport/parts/overview_stated.html"),
