@@ -213,13 +213,10 @@ def _count_persons(session: Session, *, census: discovery.Census) -> dict[str, i
     """Each patient there in the first that fits: voided, unlinked, held, linked, without_national_id, unmatched."""
     fetch = session.source.fetch
     n_patients, voided = watcher.count_patients(fetch), watcher.voided_patients(fetch)
-    states: Counter[str] = Counter()
-    known = identity.known(session.hospital)
-    for person_id, link in known.items():
-        if person_id not in voided and link.state != LinkState.ENDED:
-            states[link.state] += 1
-    open_links = {person_id for person_id, link in known.items() if link.state != LinkState.ENDED}
-    unmatched = len(census.numbered - voided - open_links)
+    of_links = links.current(session.hospital).exclude(state=LinkState.ENDED).values_list("person_id", "state")
+    open_links = dict(of_links.iterator(chunk_size=FINGERPRINTS))
+    states = Counter(state for person_id, state in open_links.items() if person_id not in voided)
+    unmatched = len(census.numbered - voided - open_links.keys())
     counted = {"voided": len(voided)} | {
         state: states[state] for state in (LinkState.UNLINKED, LinkState.HELD, LinkState.LINKED)
     }
