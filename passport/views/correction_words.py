@@ -3,6 +3,7 @@
 import datetime as dt
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy
@@ -10,6 +11,7 @@ from django.utils.translation import gettext_lazy
 from passport.correction_forms import REASON_NAMES
 from passport.corrections import State
 from passport.corrections.asking import Asked
+from passport.history import RecordView
 from passport.views import lines
 from passport.views.lines import Line, Pages
 from passport.views.plain import PlainWords
@@ -43,6 +45,7 @@ class AskedWords:
     answer: str
     is_open: bool
     withdraw_url: str  # empty where this viewer cannot
+    now_url: str  # where the day's entries of that hospital stand, once it has changed something; else empty
 
 
 def asked_words(asked: Asked, *, pages: Pages, plain: PlainWords, now: dt.datetime) -> AskedWords:
@@ -63,4 +66,11 @@ def asked_words(asked: Asked, *, pages: Pages, plain: PlainWords, now: dt.dateti
         answer=asked.answer,
         is_open=asked.is_open,
         withdraw_url=pages.withdraw_correction(request.pk) if asked.may_withdraw else "",
+        now_url=_of_that_day(record, pages=pages) if record and request.state == State.CHANGED else "",
     )
+
+
+def _of_that_day(record: RecordView, *, pages: Pages) -> str:
+    """The entry that was asked about is often withdrawn, and what took its place has another address."""
+    day = {"from": record.date, "to": record.date} if record.date else {}
+    return f"{pages.history}?{urlencode({'hospital': record.hospital} | day)}"

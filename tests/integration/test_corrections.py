@@ -3,6 +3,8 @@
 import csv
 import datetime as dt
 import io
+import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -396,6 +398,17 @@ def test_a_change_of_the_source_closes_it(columns: dict[str, Any], world: World)
     assert state_of(request) == State.CHANGED
     assert not checking.is_anything_to_check(now=at)
     assert AuditEvent.objects.get(action="correction_closed").actor_role == "system"
+
+
+def test_a_request_that_closed_leads_to_what_stands_there_now(world: World) -> None:
+    world.ask()
+    page = reverse("own_corrections")
+    assert "What stands in your history" not in world.browser(world.alice.user).get(page).content.decode()
+    checking.close_changed(now=world.read_again(status="withdrawn", withdrawn_reason="voided"))
+    told = world.browser(world.alice.user).get(page).content.decode()
+    [address] = re.findall(r'href="([^"]*)">What stands in your history of that day now', told)
+    answer = world.browser(world.alice.user).get(unescape(address))
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(
