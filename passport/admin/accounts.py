@@ -64,19 +64,23 @@ class AccountAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     list_select_related = ("hospital",)
     search_fields = ("username", "first_name", "last_name")
     filter_horizontal = ()
-    readonly_fields = ("last_login", "date_joined")
+    readonly_fields = ("shown_last_login", "shown_joined")
     actions = ("end_logins", "take_codes_away")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         ("Who", {"fields": ("first_name", "last_name", "email")}),
         ("May", {"fields": ("role", "hospital", "is_active")}),
-        ("When", {"fields": ("last_login", "date_joined")}),
+        ("When", {"fields": ("shown_last_login", "shown_joined")}),
     )
     add_fieldsets = ((None, {"fields": ("username", "role", "hospital", "password1", "password2")}),)
 
     @admin.display(description="last log-in (UTC)", ordering="last_login")
     def shown_last_login(self, account: User) -> str:
         return moment(account.last_login)
+
+    @admin.display(description="made (UTC)", ordering="date_joined")
+    def shown_joined(self, account: User) -> str:
+        return moment(account.date_joined)
 
     @admin.action(description="End every login of these accounts")
     def end_logins(self, request: HttpRequest, queryset: QuerySet[User]) -> None:

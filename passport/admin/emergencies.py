@@ -115,6 +115,8 @@ class EmergencyAdmin(ShownLookups):
 
     @admin.display(description="patient told")
     def told(self, emergency: EmergencyAccess) -> str:
+        if emergency.patient_id is None:
+            return "nobody: no passport has this number"
         by_mail = f"mail {moment(emergency.mailed_at)} UTC" if emergency.mailed_at else "no mail sent"
         seen = f"read {moment(emergency.seen_at)} UTC" if emergency.seen_at else "not read yet"
         return f"on their pages ({seen}); {by_mail}"

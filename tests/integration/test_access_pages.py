@@ -497,6 +497,9 @@ def test_an_officer_reviews_an_emergency_in_admin(world: World) -> None:
     assert "nobody holds the number" in listed
     page = said(admin, address)
     assert "opened the overview" in page
+    unheld = EmergencyAccess.objects.get(patient=None)
+    told = said(admin, reverse("admin:passport_emergencyaccess_change", args=[unheld.pk]))
+    assert "nobody: no passport has this number" in told
     assert "1 emergency to review" not in said(admin, reverse("admin:index"))  # there are two
     assert "2 emergencies to review" in said(admin, reverse("admin:index"))
     assert "Claudine" not in page
