@@ -182,7 +182,7 @@ def test_odd_medicines_make_a_whole_page_of_constant_queries(
     client.force_login(alice.user)
 
     def n_queries() -> int:
-        with django_assert_max_num_queries(30) as found:
+        with django_assert_max_num_queries(22) as found:
             assert client.get(reverse("own_medicines")).status_code == 200
         return len(found)
 

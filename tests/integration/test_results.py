@@ -503,7 +503,7 @@ def test_the_number_of_queries_does_not_grow_with_the_results(
     client = client_of(alice)
 
     def n_queries() -> int:
-        with django_assert_max_num_queries(30) as found:
+        with django_assert_max_num_queries(22) as found:
             assert client.get(reverse(name, args=args)).status_code == 200
         return len(found)
 
