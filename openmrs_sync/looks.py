@@ -160,7 +160,13 @@ def _look_deeper(session: Session, *, census: discovery.Census, persons: set[int
     session.claim.renew()
     hashes = watcher.hash_dictionaries(fetch, schema=tables)
     old = watcher.unpack(bytes(watermark.dictionaries) if watermark.dictionaries else None)
-    users = watcher.users_of_changed_entries(fetch, schema=tables, before=old, now=hashes)
+    users = watcher.users_of_changed_entries(
+        fetch,
+        schema=tables,
+        before=old,
+        now=hashes,
+        linked=lambda: links.linked(session.hospital).values_list("person_id", flat=True),
+    )
     if users is None:
         links.mark_all(hospital=session.hospital, now=now)
     else:

@@ -489,6 +489,15 @@ def persons_using(schema: Schema, table: str, *, column: str, ids: Iterable[int]
     )
 
 
+def persons_among(schema: Schema, table: str, person_ids: Iterable[int], *, column: str, ids: Iterable[int]) -> str:
+    """The same of these persons alone, by the index on whose the rows are: for a column without one."""
+    owner = KEYS[table][1]
+    return (
+        f"SELECT DISTINCT {owner} FROM {table}{_forced(schema, table, owner)}"
+        f" WHERE {owner} IN {_ids(person_ids)} AND {column} IN {_ids(ids)}"
+    )
+
+
 def dictionary_hashes(name: str) -> str:
     """(id, count, sum of CRC32) per entry of a dictionary, computed at the source. NULL and '' differ by IFNULL's
     mark.

@@ -9,7 +9,7 @@ and finds what leaves no new row behind: purges, voids and un-voids, moved rows,
 import datetime as dt
 import zlib
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from openmrs_sync import queries
@@ -304,9 +304,10 @@ def users_of_changed_entries(
     schema: Schema,
     before: Mapping[str, Mapping[int, int]],
     now: Mapping[str, Mapping[int, int]],
+    linked: Callable[[], Iterable[int]],
 ) -> set[int] | None:
     """Persons whose rows name a dictionary entry that changed; None when so many did that everyone must be read
-    again.
+    again. `linked`: who is read at all, for a column that the hospital has no index on.
     """
     persons: set[int] = set()
     for dictionary, entries in now.items():
@@ -318,10 +319,15 @@ def users_of_changed_entries(
         if not changed:
             continue
         for table, column in USES[dictionary]:
-            if schema.has(table, column):
+            if (table, column) in schema.indexes:
                 persons.update(
                     row[0] for row in fetch(queries.persons_using(schema, table, column=column, ids=changed), ())
                 )
+            elif schema.has(table, column):
+                # the concept of an order: else every order of the hospital would be read for it
+                for part in chunks(linked()):
+                    sql = queries.persons_among(schema, table, part, column=column, ids=changed)
+                    persons.update(row[0] for row in fetch(sql, ()))
         if dictionary == "provider" and schema.has("encounter_provider"):
             rows = fetch(queries.encounters_of("encounter_provider", column="provider_id", ids=changed), ())
             persons |= _persons_at(fetch, schema=schema, encounters=[row[0] for row in rows])
