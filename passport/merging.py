@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce
 
 from passport import entries
 from passport.audit import record_event
-from passport.models import Link, Merge, OneTimeCode, Patient, User
+from passport.models import Link, LinkDecision, Merge, OneTimeCode, Patient, User
 from passport.models.links import LinkState
 from passport.registration import hold_links
 
@@ -40,6 +40,7 @@ def merge(*, kept: Patient, merged: Patient, actor: User, now: dt.datetime) -> M
         "links": _move_links(merged, to=kept, now=now),
         "login": _join_logins(kept, merged, actor=actor, now=now),
     }
+    _hold_who_was_told_apart(kept, now=now)
     for patient in (kept, merged):
         OneTimeCode.objects.filter(patient=patient, used_at__isnull=True).update(used_at=now)
     Patient.objects.filter(pk=merged.pk).update(merged_into=kept)
@@ -124,6 +125,13 @@ def _move_links(patient: Patient, *, to: Patient, now: dt.datetime) -> dict[str,
         patient=to, marks=F("marks") + 1, stale_since=Coalesce("stale_since", now), next_try_at=None
     )
     return before
+
+
+def _hold_who_was_told_apart(patient: Patient, *, now: dt.datetime) -> None:
+    """A human told them apart from one of the two passports, and they are linked to the other."""
+    said = LinkDecision.objects.filter(patient=patient, verdict=LinkDecision.Verdict.DIFFERENT, undone_at=None)
+    uuids = list(said.values_list("person_uuid", flat=True))
+    hold_links(patient=patient, reason="patients_merged", now=now, person_uuids=uuids)
 
 
 def _return_links(merge: Merge, *, kept: Patient, merged: Patient, now: dt.datetime) -> None:

@@ -8,7 +8,7 @@ import datetime as dt
 import re
 import unicodedata
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -275,9 +275,13 @@ def correct_identifier(
     return new
 
 
-def hold_links(*, patient: Patient, reason: str, now: dt.datetime) -> int:
-    """Hide what is linked to this patient until the next look at each hospital judges it anew; returns how many."""
-    return Link.objects.filter(patient=patient, state=LinkState.LINKED).update(
+def hold_links(*, patient: Patient, reason: str, now: dt.datetime, person_uuids: Collection[str] | None = None) -> int:
+    """Hide what is linked to this patient until the next look at each hospital judges it anew; returns how many.
+
+    `person_uuids`: of these persons alone.
+    """
+    mine = Link.objects.filter(patient=patient, state=LinkState.LINKED)
+    return (mine if person_uuids is None else mine.filter(person_uuid__in=person_uuids)).update(
         state=LinkState.HELD,
         reason=reason,
         candidates=[str(patient.pk)],

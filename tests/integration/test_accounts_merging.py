@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from openmrs_sync import enricher
+from openmrs_sync import enricher, links
 from passport import erasure, merging, registration
 from passport.models import Link, Merge, Patient, Record, User
 from passport.models.links import LinkState
@@ -67,6 +67,24 @@ def test_a_merge_shows_everything_under_one_passport_and_its_undoing_parts_it(ki
     assert (weights(kigali, kept), weights(kigali, merged)) == (["60"], ["71"])
     assert set(Link.objects.values_list("state", flat=True)) == {LinkState.LINKED}
     assert world.verified(kigali.hospital).is_well
+
+
+def test_whoever_was_told_apart_from_one_of_the_two_is_not_shown_by_the_other(kigali: Site, grace: User) -> None:
+    """T27: a human's word counts for the joined passport from that commit on, and not only when the sweep comes."""
+    kept, merged = world.register(ALICE), world.register(ALICE_TOO)
+    kigali.pretend.add_identifier(somebody(kigali, ALICE, 60.0), ALICE_TOO)
+    world.synced(kigali.hospital)
+    link = Link.objects.get()
+    links.decide(link=link, verdict="different", actor=grace, now=timezone.now(), patient_id=merged.pk)
+    world.synced(kigali.hospital)
+    assert weights(kigali, kept) == ["60"]
+    made = merging.merge(kept=kept, merged=merged, actor=grace, now=timezone.now())
+    assert weights(kigali, kept) == []
+    world.synced(kigali.hospital)
+    assert (weights(kigali, kept), Link.objects.get().state) == ([], LinkState.UNLINKED)
+    merging.undo(merge=made, actor=grace, now=timezone.now())
+    world.synced(kigali.hospital)
+    assert weights(kigali, kept) == ["60"]
 
 
 def test_a_merge_while_a_hospital_is_read_shows_nothing_under_the_passport_that_ended(
