@@ -176,6 +176,7 @@ def test_the_list_says_why_and_what_to_do(alice: Client, hospital: Hospital) -> 
         assert why in text
         assert next_step in text
         assert "2026-03-10 12:34" in text
+    assert ">3, last " in alice.get(LIST).content.decode(), "attempts"
     ParkedRow.objects.update(reason="some_new_reason")
     assert "some new reason" in alice.get(LIST).content.decode()
 
