@@ -367,9 +367,8 @@ def test_an_entry_that_was_deleted_marks_who_used_it(ward: Ward, rule: Rule) -> 
 
 
 @pytest.mark.slow
-def test_a_renamed_order_marks_whom_it_was_prescribed_to(ward: Ward, rule: Rule) -> None:
+def test_a_renamed_order_marks_whom_it_was_prescribed_to(ward: Ward) -> None:
     """T82: no hospital has an index on the concept of an order, so it is looked for among those whom we read."""
-    rule.reworded(watcher, "users_of_changed_entries", ("elif schema.has(table, column):", "elif False:"))
     ward.pretend.rename_concept("metformin", "Metformin", in_place=True)
     person = ward.add_holder(ALICE)
     order = ward.pretend.add_drug_order(person, None, encounter=ward.pretend.add_encounter(person))
@@ -377,7 +376,7 @@ def test_a_renamed_order_marks_whom_it_was_prescribed_to(ward: Ward, rule: Rule)
     ward.sync()
     ward.pretend.rename_concept("metformin", "Metformine", in_place=True)
     ward.sync()
-    rule.ends(Record.objects.get(table="orders").concept, kept="Metformine", taken_out="Metformin")
+    assert Record.objects.get(table="orders").concept == "Metformine"
 
 
 @pytest.mark.slow
