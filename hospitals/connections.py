@@ -13,7 +13,7 @@ import socket
 import ssl
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -32,11 +32,11 @@ from MySQLdb.converters import Date_or_None, DateTime_or_None, conversions
 
 from hospitals import queries
 from hospitals.addresses import check_address, real_host, resolve
-from hospitals.errors import HospitalMisconfigured, HospitalUnreachable, SourceError
+from hospitals.errors import HospitalMisconfigured, HospitalUnreachable, SnapshotTooLong, SourceError
 from hospitals.faults import TlsRefused, fault_from_code
 from hospitals.grants import check_grants
 from hospitals.models import Hospital, TlsMode
-from hospitals.patience import Deadline, Overdue, within
+from hospitals.patience import LOOK_SECONDS, Deadline, Overdue, within
 from passport.secrets import SecretUnavailable, open_sealed
 
 __all__ = ["Source", "check_grants", "open_hospital"]
@@ -51,9 +51,15 @@ HASHED_LOGINS = "restricted-auth=mysql_native_password,caching_sha2_password,sha
 LONGEST_ROW = 16 * 1024 * 1024  # bytes
 MOST_MEMORY = 512 * 1024 * 1024  # bytes that this process may grow by in one statement
 SMALL_ROWS = f"[passport]\nmax-allowed-packet={LONGEST_ROW}\n"
-# A snapshot lets go of its tables that often, between two statements: whoever alters one waits no longer than this and
-# for the statement under way, however long the snapshot lasts.
-HELD_SECONDS = 1.0
+# How long a snapshot may be open at the hospital's server: whoever alters a table there waits for it, and everybody's
+# SELECT behind them. Seconds.
+SNAPSHOT_LIMIT = 5.0
+# Of these, what is left for the last bytes of an answer; what comes later than that is cut off.
+SPARE_SECONDS = 3 * LOOK_SECONDS
+# The server ended a statement whose time was over: MariaDB, MySQL.
+STATEMENT_ENDED = frozenset({1969, 3024})
+
+Note = Callable[[list[tuple[Any, ...]]], object]
 
 
 # Reading dates is the largest cost of a read, and a hospital's rows share few of them.
@@ -82,32 +88,47 @@ CONVERSIONS = {
 
 
 class Source:
-    """An open hospital. Valid inside its `with` only, in the thread that opened it.
+    """An open hospital. Valid inside its `with` only, in one thread at a time.
 
     `server_version`  as the server says it, e.g. "5.7.40" or "10.11.6-MariaDB"
     `is_encrypted`    whether the connection has a TLS cipher
+    `bounded`         words a statement so that the server ends it after so many seconds; None: it cannot
     `hints`           sentences on what this server refused and we can do without
     `n_rows`, `seconds`  rows fetched, and time spent waiting for the source, so far
+    `quickest`, `longest`  seconds that an answer took, at least and at most; who wants to know of a part sets them back
+    `is_too_slow`     for a snapshot: see `hospitals.moments`
     `end_by`          the moment of time.monotonic() at which the connection is cut, whatever is under way
     """
 
-    def __init__(self, *, alias: str, raw: Any, server_version: str, end_by: float = math.inf) -> None:
+    def __init__(self, hospital: Hospital, *, alias: str, wrapper: DatabaseWrapper, end_by: float = math.inf) -> None:
         self.alias = alias
         self.end_by = end_by
-        self.server_version = server_version
-        self.is_mariadb = "mariadb" in server_version.lower()
+        self.server_version = wrapper.mysql_server_info
+        self.is_mariadb = "mariadb" in self.server_version.lower()
         self.is_encrypted = False
+        self.bounded: Callable[[str, float], str] | None = None
         self.hints: list[str] = []
         self.n_rows = 0
-        self.seconds = 0.0
-        self._raw = raw
-        self._deadline = Deadline(raw.fileno())
+        self.seconds = self.longest = 0.0
+        self.quickest = math.inf
+        self.is_too_slow = False
+        self._hospital = hospital
         self._in_snapshot = False
-        self._held_since = math.inf
+        self._snapshot_end = self._cut_at = math.inf
+        self._note: Note | None = None
+        self._use(wrapper)
+
+    def _use(self, wrapper: DatabaseWrapper) -> None:
+        wrapper.inc_thread_sharing()  # whoever reads ahead may have to connect anew
+        self._wrapper, self._raw = wrapper, wrapper.connection
+        self._thread_id = int(self._raw.thread_id())
+        self._deadline = Deadline(self._raw.fileno())
 
     def close(self) -> None:
-        """Watch the time no longer. The connection is its opener's."""
+        """Watch the time no longer, and end the connection."""
         self._deadline.close()
+        with contextlib.suppress(django.db.Error):
+            self._wrapper.close()
 
     @property
     def version(self) -> tuple[int, ...]:
@@ -120,18 +141,22 @@ class Source:
 
         `%s` in the text takes a value; a list or tuple as value gives `(1,2,3)`. With params a literal percent sign is
         written `%%`, without params the text is sent as it is.
-        Raises HospitalUnreachable, HospitalMisconfigured, WrongCredentials, SchemaMismatch.
+        Raises HospitalUnreachable (in a snapshot SnapshotTooLong, too), HospitalMisconfigured, WrongCredentials,
+        SchemaMismatch.
         """
+        text = self._in_time(sql)
         started = perf_counter()
-        end_by = min(self.end_by, time.monotonic() + settings.SOURCE_STATEMENT_TIMEOUT)
+        end_by = min(self.end_by, self._cut_at, time.monotonic() + settings.SOURCE_STATEMENT_TIMEOUT)
         try:
             # The buffered cursor: it lets go of the interpreter once for an answer, not once for each row, and the
             # other thread of a first sync is busy. That the answer has an end is watched from outside meanwhile.
             bounds = self._deadline.at(end_by, memory=MOST_MEMORY)
             with bounds, contextlib.closing(self._raw.cursor()) as cursor:
-                cursor.execute(sql, tuple(params) or None)
+                cursor.execute(text, tuple(params) or None)
                 rows = list(cursor.fetchall())
         except MySQLdb.Error as error:
+            if self._is_over(error):
+                raise _too_long() from None
             # The driver's text may hold values; and after we hung up it only says that.
             raise (_flooded() if self._deadline.is_flooded else _fault(error)) from None
         except UnicodeDecodeError:
@@ -140,44 +165,78 @@ class Source:
                 "Ask the hospital to check the character set of its OpenMRS tables."
             ) from None
         finally:
-            self.seconds += perf_counter() - started
+            took = perf_counter() - started
+            self.seconds += took
         self.n_rows += len(rows)
-        if time.monotonic() - self._held_since >= HELD_SECONDS:
-            self._let_go()
+        self.quickest, self.longest = min(self.quickest, took), max(self.longest, took)
+        if self._note:
+            self._note(rows)
         return rows
 
-    def _let_go(self) -> None:
-        """Of all tables that this snapshot has read; it stays the same moment of the source. As mysqldump does."""
-        self._held_since = math.inf  # not by what follows
-        self.fetch(queries.LET_GO)
-        self._held_since = time.monotonic()
+    def _in_time(self, sql: str) -> str:
+        """The statement with what is left of the snapshot as its limit.  Raises SnapshotTooLong when nothing is."""
+        if self._snapshot_end == math.inf:
+            return sql
+        left = self._snapshot_end - time.monotonic()
+        if left < LOOK_SECONDS:
+            raise _too_long()
+        return self.bounded(sql, left) if self.bounded else sql
+
+    def _is_over(self, error: MySQLdb.Error) -> bool:
+        """Whether the snapshot's time was the reason."""
+        is_ended = bool(error.args) and error.args[0] in STATEMENT_ENDED
+        return self._cut_at < math.inf and (is_ended or time.monotonic() >= self._cut_at)
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Everything fetched inside is one moment of the source. Keep it under 5 seconds; it does not nest.
+        """Everything fetched inside is one moment of the source, and it is over after SNAPSHOT_LIMIT; it does not nest.
 
-        A hospital's ALTER TABLE waits for us, and everybody else's SELECT waits behind the ALTER: so a snapshot that
-        lasts lets its tables go. One that is altered then may be refused to us (1412, HospitalUnreachable).
+        A hospital's ALTER TABLE waits for us, and everybody else's SELECT waits behind the ALTER. So no statement
+        begins that could not be answered by then, the server ends the one that takes longer, and when that does not
+        help we hang up, kill what is left over there, and connect anew.  Raises SnapshotTooLong; the source goes on.
         """
         if self._in_snapshot:
             raise RuntimeError("A snapshot is open already: leave it before you open another.")
         is_old = self.is_mariadb and self.version < (10, 0)
-        self.fetch(queries.START_SNAPSHOT_MARIADB_5 if is_old else queries.START_SNAPSHOT)
-        self._in_snapshot = True
+        began = time.monotonic()
+        self._in_snapshot, self._cut_at = True, began + SNAPSHOT_LIMIT - LOOK_SECONDS
         try:
-            self.fetch(queries.BEFORE_ALL_TABLES)
-            self._held_since = time.monotonic()
+            self.fetch(queries.START_SNAPSHOT_MARIADB_5 if is_old else queries.START_SNAPSHOT)
+            way = time.monotonic() - began
+            self._snapshot_end = began + SNAPSHOT_LIMIT - SPARE_SECONDS - way
             yield
-        except BaseException:
-            self._held_since = math.inf
-            with contextlib.suppress(SourceError):  # the first error is the one to tell
-                self.fetch(queries.ROLLBACK)
+        except BaseException as error:
+            self._snapshot_end = self._cut_at = math.inf
+            if isinstance(error, SnapshotTooLong) and self._deadline.is_cut:
+                self._begin_anew()
+            else:
+                with contextlib.suppress(SourceError):  # the first error is the one to tell
+                    self.fetch(queries.ROLLBACK)
             raise
         else:
-            self._held_since = math.inf
+            self._snapshot_end = self._cut_at = math.inf
             self.fetch(queries.COMMIT)
         finally:
             self._in_snapshot = False
+
+    def _begin_anew(self) -> None:
+        """On another connection. What the one before was doing there may still go on: we hung up, nobody told it."""
+        old = self._thread_id
+        self.close()
+        open_by = min(self.end_by, time.monotonic() + settings.SOURCE_OPEN_TIMEOUT)
+        self._use(_connect(self._hospital, alias=self.alias, open_by=open_by))
+        _prepare(self._hospital, source=self)
+        with contextlib.suppress(SourceError):  # it is gone already
+            self.fetch(queries.kill(old))
+
+    @contextlib.contextmanager
+    def one_pass(self, note: Note) -> Iterator[None]:
+        """`note` is told the rows of each answer inside. No snapshot: each statement is a moment of its own."""
+        self._note = note
+        try:
+            yield
+        finally:
+            self._note = None
 
 
 @contextlib.contextmanager
@@ -194,7 +253,7 @@ def open_hospital(hospital: Hospital, *, end_by: float = math.inf) -> Iterator[S
     open_by = min(end_by, time.monotonic() + settings.SOURCE_OPEN_TIMEOUT)
     wrapper = _connect(hospital, alias=alias, open_by=open_by)
     connections[alias] = wrapper
-    source = Source(alias=alias, raw=wrapper.connection, server_version=wrapper.mysql_server_info, end_by=open_by)
+    source = Source(hospital, alias=alias, wrapper=wrapper, end_by=open_by)
     try:
         with _a_server_of_mysql():
             _prepare(hospital, source=source)
@@ -203,8 +262,6 @@ def open_hospital(hospital: Hospital, *, end_by: float = math.inf) -> Iterator[S
     finally:
         del connections[alias]  # first: a failing close() must not leave the alias behind
         source.close()
-        with contextlib.suppress(django.db.Error):
-            wrapper.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,6 +389,7 @@ def _check_peer(wrapper: DatabaseWrapper) -> None:
 
 def _prepare(hospital: Hospital, *, source: Source) -> None:
     """Prove TLS, then make the session read-only and bounded in time."""
+    source.hints.clear()
     cipher = source.fetch(queries.CIPHER)
     source.is_encrypted = bool(cipher and cipher[0][1])
     if hospital.tls_mode != TlsMode.NONE and not source.is_encrypted:
@@ -352,10 +410,15 @@ def _limit_statements(source: Source) -> None:
     """Ask the server to give up on a slow statement before we do. Which variable that is depends on its version."""
     seconds = max(1, settings.SOURCE_READ_TIMEOUT - 5)
     try:
-        if source.is_mariadb and source.version >= (10, 1):
+        if source.is_mariadb and source.version >= (10, 3):
+            source.fetch(queries.MARIADB_IDLE_LIMIT, [seconds, max(1, round(SNAPSHOT_LIMIT))])
+            source.bounded = queries.bounded_by_mariadb
+        elif source.is_mariadb and source.version >= (10, 1):
             source.fetch(queries.MARIADB_TIME_LIMIT, [seconds])
+            source.bounded = queries.bounded_by_mariadb
         elif not source.is_mariadb and source.version >= (5, 7, 8):
             source.fetch(queries.MYSQL_TIME_LIMIT, [seconds * 1000])
+            source.bounded = queries.bounded_by_mysql
         else:
             source.hints.append("This server is too old to limit the time of a statement; our read time-out holds.")
     except HospitalUnreachable:
@@ -377,6 +440,13 @@ def _fault(error: Exception) -> SourceError:
             if one is not None:
                 one.args = (code,)
     return fault_from_code(code, str(error.args[1]) if len(error.args) > 1 else "")
+
+
+def _too_long() -> SourceError:
+    return SnapshotTooLong(
+        "The hospital's server answers too slowly for a snapshot. It is tried again by itself; if this lasts, ask the "
+        "hospital to look at the line and the load."
+    )
 
 
 def _flooded() -> SourceError:

@@ -19,6 +19,14 @@ class HospitalUnreachable(SourceError):
     is_transient = True
 
 
+class SnapshotTooLong(HospitalUnreachable):
+    """A snapshot's time was over before everything was read in it. Nothing of it is open any more."""
+
+
+class NeverTheSame(HospitalUnreachable):
+    """What was read again and again was never twice the same: somebody is changing it all the while."""
+
+
 class HospitalMisconfigured(SourceError):
     """Settings that can never work: no such database, TLS missing, no National ID type."""
 

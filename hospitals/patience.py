@@ -63,11 +63,11 @@ def within(seconds: float, work: Callable[[], T], *, discard: Callable[[T], obje
 
 class Deadline:
     """Cuts an open connection when its time is over, or what it sends is too much: whoever waits there gets an error
-    from the driver at once. `is_flooded`: it was too much.
+    from the driver at once. `is_cut`: so it was; `is_flooded`: because it was too much.
     """
 
     def __init__(self, file_number: int) -> None:
-        self.is_flooded = False
+        self.is_cut = self.is_flooded = False
         self._socket = socket.socket(fileno=os.dup(file_number))
         self._at = self._memory = math.inf
         self._closed = threading.Event()
@@ -87,6 +87,7 @@ class Deadline:
 
     def cut(self) -> None:
         """End the connection now, whatever the other end is still sending."""
+        self.is_cut = True
         with contextlib.suppress(OSError):  # the other end was faster
             self._socket.shutdown(socket.SHUT_RDWR)
 

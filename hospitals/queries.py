@@ -1,5 +1,7 @@
 """Every SQL text that the app `hospitals` sends to a source. The engine's own are in `openmrs_sync.queries`."""
 
+import re
+
 # --- the session ------------------------------------------------------------------------------------------------------
 
 # READ COMMITTED, Django's default, makes a consistent snapshot silently ineffective.
@@ -11,16 +13,31 @@ READ_ONLY = "SET SESSION TRANSACTION READ ONLY"
 # wait_timeout (s): a server that drops the idle after a moment must not drop us while we write what was read.
 SESSION = "SET SESSION sql_mode = '', lock_wait_timeout = 5, wait_timeout = 600"
 MARIADB_TIME_LIMIT = "SET SESSION max_statement_time = %s"  # seconds; MariaDB 10.1
+# Seconds after which the server ends a snapshot of ours in which nothing is asked any more: we froze, or the line died.
+MARIADB_IDLE_LIMIT = f"{MARIADB_TIME_LIMIT}, idle_readonly_transaction_timeout = %s"  # MariaDB 10.3
 MYSQL_TIME_LIMIT = "SET SESSION max_execution_time = %s"  # milliseconds; MySQL 5.7.8
 CIPHER = "SHOW SESSION STATUS LIKE 'Ssl_cipher'"
 
 START_SNAPSHOT = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 START_SNAPSHOT_MARIADB_5 = "START TRANSACTION WITH CONSISTENT SNAPSHOT"  # READ ONLY came with MariaDB 10.0
-# Back to where no table had been read yet: the server lets go of them all, and the snapshot stays what it is.
-BEFORE_ALL_TABLES = "SAVEPOINT before_all_tables"
-LET_GO = "ROLLBACK TO SAVEPOINT before_all_tables"
 COMMIT = "COMMIT"
 ROLLBACK = "ROLLBACK"
+
+
+def bounded_by_mariadb(select: str, seconds: float) -> str:
+    """The same, ended by the server after so long. With the statement: to set it before would be one more way."""
+    return f"SET STATEMENT max_statement_time = {seconds:.3f} FOR {select}"
+
+
+def bounded_by_mysql(select: str, seconds: float) -> str:
+    """As above. Nothing but a SELECT can be bounded, and MySQL ends nothing else."""
+    return re.sub(r"^SELECT\b", f"SELECT /*+ MAX_EXECUTION_TIME({int(seconds * 1000)}) */", select, count=1)
+
+
+def kill(thread_id: int) -> str:
+    """End another connection of ours, and what it is doing. Every account may end its own."""
+    return f"KILL {int(thread_id)}"
+
 
 # --- grants -----------------------------------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ _SETTING_TRUE, _SETTING_FALSE = "concept.true", "concept.false"
 
 
 class Names:
-    """The `Dictionaries` of one hospital for one run. Call `prepare` inside the snapshot, then look up.
+    """The `Dictionaries` of one hospital for one run. Call `prepare` with the rows of one moment, then look up.
 
     `locales`: the hospital's, best first, such as ["fr", "en"]. What was not prepared gives a placeholder.
     """
@@ -63,6 +63,20 @@ class Names:
         self._locales = locale_order([*locales, self._settings.get("default_locale") or "en"])
 
     # ------------------------------------------------------------------------------------- loading
+
+    def as_known_now(self) -> Callable[[], None]:
+        """A function that forgets what was loaded since this call, so that it is asked for again."""
+        kept = [(names, len(names)) for names in self._loaded()]
+
+        def forget() -> None:
+            for names, n in kept:
+                while len(names) > n:
+                    names.popitem()  # the one that came last
+
+        return forget
+
+    def _loaded(self) -> "tuple[dict[int, Any], ...]":
+        return self._concepts, self._concept_names, self._drugs, self._providers, self._locations
 
     def prepare(self, batch: SourceBatch) -> None:
         """Load every name that this batch needs and that is not known yet."""

@@ -19,13 +19,14 @@ from hospitals.connections import Source, open_hospital
 from hospitals.grants import check_grants
 from hospitals.identifier_types import resolve_identifier_types
 from hospitals.models import Hospital
+from hospitals.moments import at_one_moment
 from openmrs_sync import discovery, enricher, identity, pace, reader, schema, watcher
 from openmrs_sync.categoriser import make_categorise
 from openmrs_sync.dictionaries import Names
 from openmrs_sync.inspections import Note, Part
 from openmrs_sync.matcher import CROWD
 from openmrs_sync.models import SyncRun
-from openmrs_sync.rows import TABLES, Categorise, Rendered, Schema, chunks
+from openmrs_sync.rows import TABLES, Categorise, Rendered, Schema, SourceBatch, chunks
 from openmrs_sync.session import category_rules
 from passport.models.links import LinkState
 from passport.registration import normalise_national_id, placeholder_numbers
@@ -225,7 +226,10 @@ def _read(opened: _Opened, tally: Tally, *, person_ids: Sequence[int], until: fl
 
 
 def _read_batch(opened: _Opened, tally: Tally, *, person_ids: Sequence[int]) -> None:
-    with opened.source.snapshot():
+    forget = opened.names.as_known_now()
+
+    def read() -> SourceBatch:
+        forget()
         batch = reader.read_batch(
             opened.source.fetch,
             opened.schema,
@@ -233,6 +237,9 @@ def _read_batch(opened: _Opened, tally: Tally, *, person_ids: Sequence[int]) -> 
             identifier_type_ids=opened.identifier_type_ids,
         )
         opened.names.prepare(batch)
+        return batch
+
+    batch = at_one_moment(opened.source, read, n_answers=reader.N_STATEMENTS)
     for person in enricher.render(batch, dictionaries=opened.names, zone=opened.zone, categorise=opened.categorise):
         tally.add(person)
     for table, of_person in batch.counts.items():

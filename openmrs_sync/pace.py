@@ -15,7 +15,7 @@ BITE_SECONDS = 5
 SMALLEST_BITE = 200
 #: The claim is renewed so often while we wait; far below its lease.
 RENEWED_EVERY = 20.0
-#: What a snapshot is meant to last: five seconds are the most, and rows are not alike.
+#: What a snapshot is meant to last: five seconds are its limit, and rows are not alike. Or a statement without one.
 SNAPSHOT_SECONDS = 2.0
 #: Rows of a run's first snapshot, when nobody knows how fast this server is; of the slowest's, and of the fastest's.
 FIRST_ROWS, FEWEST_ROWS, MOST_ROWS = 500, 250, 8_000
@@ -27,14 +27,21 @@ class Tempo:
     """`rows`: how many one snapshot may read at this source, by how long the ones before it lasted.
 
     A hospital's ALTER TABLE waits for our snapshot, and everybody else there waits behind the ALTER. From 100 rows a
-    second on none need be longer than five seconds; from 50 on none but a run's first two.
+    second on all that is asked for is had within a snapshot's limit; what is not is read without one.
     """
 
     def __init__(self) -> None:
         self.rows = FIRST_ROWS
 
+    @property
+    def is_least(self) -> bool:
+        """Whether no fewer rows will ever be asked for at once."""
+        return self.rows <= FEWEST_ROWS
+
     def note(self, *, n_rows: int, seconds: float) -> None:
-        """What was read of a batch, with the legs before its snapshot, and how long that took."""
+        """What was read of a batch, with the legs before its snapshot, and how long that took. Without a snapshot: what
+        was read, and how long the longest statement took.
+        """
         fitting = int(n_rows * SNAPSHOT_SECONDS / max(seconds, 0.001))
         is_telling = n_rows > self.rows / 2  # of one that was half empty we learn nothing
         if is_telling and fitting >= 2 * self.rows:  # not for a little more: what was planned is planned again

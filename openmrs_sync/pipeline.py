@@ -19,7 +19,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 
 from hospitals.connections import open_hospital
-from hospitals.errors import SourceError
+from hospitals.errors import NeverTheSame, SourceError
 from hospitals.models import Hospital
 from openmrs_sync import anchors, brake, certificate, claims, janitor, links, looks, pace, reader
 from openmrs_sync.errors import ClaimBusy, PersonFailed, SourceWentQuiet, SyncError
@@ -43,6 +43,10 @@ LATENESS, PATIENT_LATENESS = 30.0, 2.0
 
 #: Our own store failed as a whole (locked, full, gone): no person and no hospital is to blame.
 STORE_ERRORS = (OperationalError, InterfaceError)
+TOO_SLOW = (
+    "This hospital answers so slowly that no five seconds are enough for a snapshot: everybody is read twice instead, "
+    "and is as read when both times are the same. Ask the hospital to look at the line and the load."
+)
 STORE_FAILED = (
     "Patient Passport's own database did not take a write: another program holds it, or its disk is full. Make room or "
     "end that program; the next run goes on, and nothing was lost."
@@ -181,9 +185,14 @@ def _work_at_source(
                 run.n_source_rows, run.source_seconds = source.n_rows, source.seconds
     finally:
         journal.leave(run)
-    if not session.n_set_aside:
-        return ""
-    return f"{session.n_set_aside} persons could not be read; they are tried again by themselves."
+    told = []
+    if session.n_set_aside:
+        told.append(f"{session.n_set_aside} persons could not be read; they are tried again by themselves.")
+    if session.n_never_the_same:
+        told.append(f"Somebody was changing {session.n_never_the_same} of them all the while.")
+    if session.source.is_too_slow:
+        told.append(TOO_SLOW)
+    return " ".join(told)
 
 
 def _refresh_due(session: Session, counts: Counts, *, until: float | None, is_asked_for: bool) -> None:
@@ -227,7 +236,7 @@ def _refresh_all(
                 return False
             while len(batches) > 1:  # planned for another tempo; but for the first, which is read ahead
                 left.extendleft(reversed(batches.pop()))
-    if session.n_set_aside and not counts.n_persons:
+    if session.n_set_aside > session.n_never_the_same and not counts.n_persons:
         raise PersonFailed(
             f"None of {session.n_set_aside} persons could be read because of a fault in Patient Passport. "
             "They stay marked and are tried again; please report the worker's log, which names the place."
@@ -280,6 +289,9 @@ def _refresh_batches(
         try:
             with _collector_paused():
                 counts.add(ahead.refresh(link_ids=batch, then=batches[0] if batches else ()))
+        except NeverTheSame as error:
+            session.n_never_the_same += len(batch) == 1
+            _set_aside(session, batch, batches, error)
         except (SourceError, SyncError, *STORE_ERRORS):
             raise
         except Exception as error:  # noqa: BLE001 - one bad person must not stop the others

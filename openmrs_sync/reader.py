@@ -1,6 +1,6 @@
 """Persons → everything that the source holds about them. One plain SELECT per table; names come later, in Python.
 
-Call inside one snapshot. Errors of `fetch` pass through.
+Call at one moment (`hospitals.moments`). Errors of `fetch` pass through.
 """
 
 from collections import defaultdict
@@ -30,6 +30,8 @@ from openmrs_sync.rows import (
 
 Row = TypeVar("Row", bound=NamedTuple)
 
+#: Statements that `read_batch` sends at least, whomever it reads, with those that prove where it reads.
+N_STATEMENTS = 20
 #: Tables whose rows are counted to plan batches: nearly all rows are theirs.
 _LARGE_TABLES = ("obs", "encounter", "visit", "orders")
 
@@ -63,7 +65,7 @@ def plan(fetch: Fetch, schema: Schema, *, person_ids: Sequence[int], max_rows: i
 
 
 def read_legs(fetch: Fetch, schema: Schema, *, person_id: int, max_rows: int) -> list[Leg]:
-    """The obs of a person who has more than that, in legs; of anybody else nothing. Call it outside of a snapshot.
+    """The obs of a person who has more than that, in legs; of anybody else nothing. Call it before.
 
     Each statement is a moment of its own, so no lock outlasts it; `read_batch` takes the legs to one moment.
     """
@@ -82,7 +84,7 @@ def read_legs(fetch: Fetch, schema: Schema, *, person_id: int, max_rows: int) ->
 
 
 def _join_legs(fetch: Fetch, schema: Schema, legs: Sequence[Leg], *, person_id: int) -> list[ObsRow]:
-    """The person's obs as they are in this snapshot: a leg in which anything moved meanwhile is read again."""
+    """The person's obs as they are at this moment: a leg in which anything moved meanwhile is read again."""
     rows: list[ObsRow] = []
     for leg in legs:
         ((n, hashes),) = fetch(queries.obs_sums(schema, person_id, leg.ids), ())
@@ -106,7 +108,7 @@ def read_batch(
 ) -> SourceBatch:
     """Return every row of these persons, voided ones too, and what these rows hang on.
 
-    `legs`: of the one person, what `read_legs` gave just before this snapshot.
+    `legs`: of the one person, what `read_legs` gave just before.
     Persons that do not exist are absent from `persons`. Raises HospitalUnreachable, SchemaMismatch.
     """
     persons, identifiers = read_identity(fetch, schema, person_ids=person_ids, identifier_type_ids=identifier_type_ids)

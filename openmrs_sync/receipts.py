@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from django.db.models import Count
 from hospitals.connections import Source, open_hospital
 from hospitals.errors import SourceError
 from hospitals.models import Hospital
+from hospitals.moments import at_one_moment
 from openmrs_sync import links, recount, schema
 from openmrs_sync.inspections import Note, Part
 from openmrs_sync.models import Breaker, ConceptRule, ParkedRow, Watermark
@@ -288,10 +290,14 @@ def _read_links(hospital: Hospital, link_ids: Iterable[UUID]) -> list[Link]:
 
 
 def _ask(asked: _Asked, mine: Sequence[Link]) -> recount.Counted:
-    with asked.source.snapshot():
-        return recount.count_source(
-            asked.source.fetch, schema=asked.schema, person_ids=[link.person_id for link in mine], facts=asked.facts
-        )
+    count = partial(
+        recount.count_source,
+        asked.source.fetch,
+        schema=asked.schema,
+        person_ids=[link.person_id for link in mine],
+        facts=asked.facts,
+    )
+    return at_one_moment(asked.source, count, n_answers=sum(map(asked.schema.has, TABLES)))
 
 
 def _compare_sums(asked: _Asked, *, hospital: Hospital, link_ids: Sequence[UUID], counts: _Counts) -> list[UUID]:
@@ -397,7 +403,7 @@ def _count_persons(hospital: Hospital, source: Source) -> dict[str, int | None]:
 
     counted = recount.count_patients(
         source.fetch,
-        snapshot=source.snapshot,
+        at_one_moment=partial(at_one_moment, source, n_answers=2),
         type_uuids=sorted(set(hospital.national_id_type_uuids.values())),
         states_between=states_between,
         is_number=is_number,

@@ -5,8 +5,8 @@ Not by the engine's own reading: the SQL is that of `receipt_queries`, and what 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from openmrs_sync.models import ParkedRow
 from openmrs_sync.rows import TABLES, Fetch, Schema, chunks
 from passport.models import Link, Record
 
-#: Persons in one look at the source: bounds our memory and the length of the snapshot.
+#: Persons in one look at the source: bounds our memory and the length of a snapshot.
 PERSONS = 100
 PATIENTS_PAGE = 10_000
 _CURRENT = "current"
@@ -67,7 +67,7 @@ def read_facts(fetch: Fetch, *, schema: Schema, hidden_uuids: Iterable[str]) -> 
 
 
 def count_source(fetch: Fetch, *, schema: Schema, person_ids: Sequence[int], facts: Facts) -> Counted:
-    """Every row of these persons, voided ones too. Call it inside a snapshot, with at most PERSONS persons."""
+    """Every row of these persons, voided ones too. Call it at one moment, with at most PERSONS persons."""
     counted: Counted = {(person_id, table): SourceRows() for person_id in person_ids for table in TABLES}
     for table in TABLES:
         if not schema.has(table):
@@ -232,10 +232,29 @@ def ids_of(link: Link) -> dict[str, tuple[set[int], set[int]]]:
 # --- persons ----------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """`patients`: (id, is voided), in the order of their ids; `numbers`: (id, text) of each of the chosen types."""
+
+    patients: Sequence[tuple[int, bool]]
+    numbers: Sequence[tuple[int, str]]
+
+
+def read_patients(fetch: Fetch, *, after: int, type_uuids: Sequence[str]) -> Page:
+    """The next PATIENTS_PAGE of a hospital's patients. Call it at one moment; an empty page is after the last."""
+    patients = [(row[0], bool(row[1])) for row in fetch(receipt_queries.PATIENTS, (after, PATIENTS_PAGE))]
+    numbers: list[tuple[int, str]] = []
+    if patients and type_uuids:
+        bounds = (patients[0][0], patients[-1][0], *type_uuids)
+        asked = receipt_queries.numbers_of_patients(len(type_uuids))
+        numbers = [(patient_id, number) for patient_id, number in fetch(asked, bounds)]
+    return Page(patients=patients, numbers=numbers)
+
+
 def count_patients(
     fetch: Fetch,
     *,
-    snapshot: Callable[[], AbstractContextManager[None]],
+    at_one_moment: Callable[[Callable[[], Page]], Page],
     type_uuids: Sequence[str],
     states_between: Callable[[int, int], Mapping[int, str]],
     is_number: Callable[[str], bool],
@@ -247,17 +266,13 @@ def count_patients(
     counted: Counter[str] = Counter()
     after = -1
     while True:
-        # one snapshot a page: one over a million patients would be longer than a hospital can bear
-        with snapshot():
-            page = fetch(receipt_queries.PATIENTS, (after, PATIENTS_PAGE))
-            if not page:
-                return counted
-            first, after = page[0][0], page[-1][0]
-            numbers = []
-            if type_uuids:
-                numbers = fetch(receipt_queries.numbers_of_patients(len(type_uuids)), (first, after, *type_uuids))
+        # one moment a page: one snapshot over a million patients would be longer than a hospital can bear
+        page = at_one_moment(partial(read_patients, fetch, after=after, type_uuids=type_uuids))
+        if not page.patients:
+            return counted
+        first, after = page.patients[0][0], page.patients[-1][0]
         states = states_between(first, after)
-        numbered = {patient_id for patient_id, number in numbers if is_number(number)}
-        for patient_id, is_voided in page:
+        numbered = {patient_id for patient_id, number in page.numbers if is_number(number)}
+        for patient_id, is_voided in page.patients:
             otherwise = "unmatched" if patient_id in numbered else "without_national_id"
             counted["voided" if is_voided else states.get(patient_id, otherwise)] += 1

@@ -1,7 +1,7 @@
 """Refresh: read everything about a batch of persons and make our records equal to it. The only way a record changes."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,7 +12,8 @@ from uuid import UUID
 from django.db import transaction
 
 from hospitals.connections import Source
-from openmrs_sync import anchors, balance, brake, discovery, enricher, identity, links, reader, writer
+from hospitals.moments import at_one_moment
+from openmrs_sync import anchors, balance, brake, discovery, enricher, identity, links, pace, reader, writer
 from openmrs_sync.rows import TABLES, LinkToWrite, Rendered, SourceBatch
 from openmrs_sync.session import Session
 from openmrs_sync.stores import StoredRecord, conflict_target, record_store
@@ -60,7 +61,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """What one snapshot said about the persons of a batch."""
+    """What the source said about the persons of a batch, all of it at one moment."""
 
     batch: SourceBatch
     read_at: datetime
@@ -89,19 +90,32 @@ def prepare(session: Session, *, link_ids: Sequence[UUID]) -> Prepared:
     return Prepared(persons=persons, stored=stored)
 
 
-def read(session: Session, *, prepared: Prepared) -> Read:
-    """The source's side, as one snapshot has it. Touches nothing of our store, so it may run in another thread."""
-    persons = prepared.persons
+def read(session: Session, *, prepared: Prepared, keep: Callable[[], object] = lambda: None) -> Read:
+    """The source's side, as it is at one moment. Touches nothing of our store, so it may run in another thread.
+
+    `keep`: called now and then, and never in a snapshot, when it takes its time.
+    """
+    persons, source = prepared.persons, session.source
     legs: Sequence[reader.Leg] = ()
-    n_rows, began = session.source.n_rows, time.monotonic()
+    n_rows, began = source.n_rows, time.monotonic()
     if len(persons) == 1:  # a giant goes alone
         (person_id,) = persons
         legs = reader.read_legs(
-            session.source.fetch, session.schema, person_id=person_id, max_rows=min(LEG_ROWS, session.tempo.rows)
+            source.fetch, session.schema, person_id=person_id, max_rows=min(LEG_ROWS, session.tempo.rows)
         )
-    with session.source.snapshot():
-        found = _read(session, persons=persons, stored=prepared.stored, legs=legs)
-    session.tempo.note(n_rows=session.source.n_rows - n_rows, seconds=time.monotonic() - began)
+    forget, source.longest = session.names.as_known_now(), 0.0
+
+    def read_all() -> Read:
+        forget()
+        return _read(session, persons=persons, stored=prepared.stored, legs=legs)
+
+    found = at_one_moment(
+        source, read_all, n_answers=reader.N_STATEMENTS, is_least=session.tempo.is_least, before_pass=keep
+    )
+    if source.is_too_slow:  # then nobody there waits for more of it than one statement
+        session.tempo.note(n_rows=sum(map(len, _tables(found.batch).values())), seconds=source.longest)
+    else:
+        session.tempo.note(n_rows=source.n_rows - n_rows, seconds=time.monotonic() - began)
     return found
 
 
@@ -194,10 +208,11 @@ class ReadAhead:
     def _take(self, link_ids: Sequence[UUID]) -> tuple[Prepared, Read]:
         if self._next and self._next[0] == link_ids:
             (_, prepared, reading), self._next = self._next, None
+            self._await(reading)
             return prepared, reading.result()
         self._drop()
         prepared = prepare(self._session, link_ids=link_ids)
-        return prepared, read(self._session, prepared=prepared)
+        return prepared, read(self._session, prepared=prepared, keep=self._session.claim.renew)
 
     def _read(self, prepared: Prepared) -> Read:
         """In the other thread."""
@@ -207,11 +222,17 @@ class ReadAhead:
     def free_source(self) -> None:
         """Wait until nothing is read ahead any more: the source answers one thread at a time. What was read is kept."""
         if self._next:
-            wait([self._next[2]])
+            self._await(self._next[2])
+
+    def _await(self, reading: Future[Read]) -> None:
+        """Where each answer takes its time, the claim is kept meanwhile."""
+        while not wait([reading], timeout=pace.RENEWED_EVERY).done:
+            self._session.claim.renew()
 
     def _drop(self) -> None:
         """What was read ahead is read again when its turn comes."""
-        self.free_source()
+        if self._next:
+            wait([self._next[2]])  # the claim may be what was lost
         self._next = None
 
 

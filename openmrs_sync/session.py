@@ -45,6 +45,8 @@ class Session:
     is_first: bool = False
     #: persons whose refresh failed in this run; they wait by themselves
     n_set_aside: int = 0
+    #: of these, those that somebody at the hospital was changing again and again
+    n_never_the_same: int = 0
     journal: Journal = field(default_factory=Journal)
     tempo: pace.Tempo = field(default_factory=pace.Tempo)
     #: what batches share (`shared`) is filled by one thread at a time

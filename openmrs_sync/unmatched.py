@@ -3,13 +3,15 @@
 Read from the hospital when somebody asks; nothing of it is kept.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from hospitals.connections import Source, open_hospital
 from hospitals.models import Hospital
-from openmrs_sync import links, receipt_queries
-from openmrs_sync.recount import PATIENTS_PAGE
+from hospitals.moments import at_one_moment
+from openmrs_sync import links
+from openmrs_sync.recount import Page, read_patients
 from passport.models.links import LinkState
 from passport.registration import normalise_national_id, placeholder_numbers
 
@@ -37,15 +39,16 @@ class Unmatched:
 def read_unmatched(*, hospital: Hospital) -> list[Unmatched]:
     """Every patient there who is neither voided nor linked, in the order of their ids, each for one reason.
 
-    In pages, each a snapshot of its own.  Raises the source's errors.  Source: patient, patient_identifier.
+    In pages, each a moment of its own.  Raises the source's errors.  Source: patient, patient_identifier.
     """
     placeholders = placeholder_numbers()
     type_uuids = sorted(set(hospital.national_id_type_uuids.values()))
     found: list[Unmatched] = []
     with open_hospital(hospital) as source:
-        for page, numbers in _pages(source, type_uuids):
-            states = _states(hospital, first=page[0][0], last=page[-1][0])
-            for patient_id, is_voided in page:
+        for page in _pages(source, type_uuids):
+            numbers = _by_patient(page)
+            states = _states(hospital, first=page.patients[0][0], last=page.patients[-1][0])
+            for patient_id, is_voided in page.patients:
                 state = states.get(patient_id)
                 if is_voided or state == LinkState.LINKED:
                     continue
@@ -61,20 +64,22 @@ def rows(*, hospital: Hospital, unmatched: list[Unmatched], reason: str = "") ->
             yield (hospital.code, one.patient_id, one.reason, *REASONS[one.reason])
 
 
-def _pages(source: Source, type_uuids: list[str]) -> Iterator[tuple[list[tuple[int, int]], Mapping[int, list[str]]]]:
+def _pages(source: Source, type_uuids: list[str]) -> Iterator[Page]:
     after = -1
     while True:
-        with source.snapshot():
-            page = [(row[0], row[1]) for row in source.fetch(receipt_queries.PATIENTS, (after, PATIENTS_PAGE))]
-            if not page:
-                return
-            numbers: dict[int, list[str]] = {}
-            if type_uuids:
-                bounds = (page[0][0], page[-1][0], *type_uuids)
-                for patient_id, number in source.fetch(receipt_queries.numbers_of_patients(len(type_uuids)), bounds):
-                    numbers.setdefault(patient_id, []).append(number)
-        yield page, numbers
-        after = page[-1][0]
+        read = partial(read_patients, source.fetch, after=after, type_uuids=type_uuids)
+        page = at_one_moment(source, read, n_answers=2)
+        if not page.patients:
+            return
+        yield page
+        after = page.patients[-1][0]
+
+
+def _by_patient(page: Page) -> dict[int, list[str]]:
+    numbers: dict[int, list[str]] = {}
+    for patient_id, number in page.numbers:
+        numbers.setdefault(patient_id, []).append(number)
+    return numbers
 
 
 def _states(hospital: Hospital, *, first: int, last: int) -> dict[int, str]:

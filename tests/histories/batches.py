@@ -7,10 +7,12 @@ from typing import Any, ParamSpec, TypeVar
 from unittest import mock
 
 from hospitals import connections
-from openmrs_sync import pipeline, refresh
+from openmrs_sync import pipeline, reader, refresh
 
 #: Source rows: few persons have fewer.
 ROWS = 6
+#: So many statements take longer than any snapshot may. Seconds.
+TOO_MANY, ONE_HOUR = 10**9, 3_600.0
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -39,7 +41,16 @@ def in_this_thread() -> Iterator[None]:
 
 @contextmanager
 def in_small_batches(rows: int = ROWS) -> Iterator[None]:
-    """In snapshots that let go of their tables after every statement, as long ones do."""
-    is_long = mock.patch.object(connections, "HELD_SECONDS", 0.0)
-    with mock.patch.object(pipeline, "BATCH_ROWS", rows), is_long, in_this_thread():
+    with mock.patch.object(pipeline, "BATCH_ROWS", rows), in_this_thread():
+        yield
+
+
+@contextmanager
+def on_this_line(*, is_slow: bool) -> Iterator[None]:
+    """`is_slow`: too slow for snapshots, so that everything is read twice, or more often, each statement by itself.
+    Else fast enough, however laden this machine is: the same steps find the same.
+    """
+    n_statements = TOO_MANY if is_slow else 0
+    fast_enough = mock.patch.object(connections, "SNAPSHOT_LIMIT", ONE_HOUR)
+    with mock.patch.object(reader, "N_STATEMENTS", n_statements), fast_enough:
         yield

@@ -18,6 +18,8 @@ from unittest import mock
 from django.db import connection
 
 from hospitals.connections import Source
+from openmrs_sync import refresh
+from openmrs_sync.session import Session
 from tests.integration import world
 
 if TYPE_CHECKING:
@@ -32,10 +34,12 @@ class Killed(BaseException):
 class Fault:
     """`n`: before which statement; `what`: a word from above, or steps. `side`, whose statements:
 
-    store, source      all of the run
-    planned            the source's from where the first snapshot is to be opened
-    snapshot           the source's in the first snapshot
-    written            the store's after the first snapshot
+        store, source      all of the run
+        planned            the source's from where the first snapshot is to be opened
+        snapshot           the source's in the first snapshot
+        written            the store's after the first snapshot
+
+    Without snapshots the first batch is meant, all the times that it is read.
     """
 
     side: str
@@ -109,7 +113,10 @@ def striking(stage: "Stage", fault: Fault | None) -> Iterator[None]:
     if fault is None:
         yield
         return
-    strike, fetch, snapshot = _Strike(stage, fault), Source.fetch, Source.snapshot
+    strike, fetch, snapshot, one_pass, read = (
+        *(_Strike(stage, fault), Source.fetch, Source.snapshot, Source.one_pass),
+        refresh.read,
+    )
 
     @contextmanager
     def noted(source: Source) -> Iterator[None]:
@@ -123,9 +130,24 @@ def striking(stage: "Stage", fault: Fault | None) -> Iterator[None]:
         if is_first:
             strike.place = "written"
 
+    @contextmanager
+    def noted_pass(source: Source, note: Any) -> Iterator[None]:
+        if not strike.is_striking and not strike.place:
+            strike.place = "planned"
+        with one_pass(source, note):
+            yield
+
     def at_source(source: Source, sql: str, params: Any = ()) -> Any:
         strike.before("source")
+        if not strike.is_striking and strike.place == "planned" and not source._in_snapshot:
+            strike.place = "snapshot"  # without one: all the times that the first batch is read
         return fetch(source, sql, params)
+
+    def read_once(session: Session, **options: Any) -> refresh.Read:
+        found = read(session, **options)
+        if not strike.is_striking and strike.place == "snapshot":
+            strike.place = "written"
+        return found
 
     def at_store(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
         # a dead worker's transaction is undone by the store
@@ -136,5 +158,7 @@ def striking(stage: "Stage", fault: Fault | None) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(Source, "fetch", at_source))
         stack.enter_context(mock.patch.object(Source, "snapshot", noted))
+        stack.enter_context(mock.patch.object(Source, "one_pass", noted_pass))
+        stack.enter_context(mock.patch.object(refresh, "read", read_once))
         stack.enter_context(connection.execute_wrapper(at_store))
         yield

@@ -117,10 +117,14 @@ class Histories(RuleBasedStateMachine):
         finally:
             self.stage.close()
 
-    @initialize(is_crowded=st.sampled_from([True, True, False]), is_in_batches=st.booleans())
-    def begin(self, is_crowded: bool, is_in_batches: bool = False) -> None:
+    @initialize(
+        is_crowded=st.sampled_from([True, True, False]),
+        is_in_batches=st.booleans(),
+        is_line_slow=st.sampled_from([False, True]),
+    )
+    def begin(self, is_crowded: bool, is_in_batches: bool = False, is_line_slow: bool = False) -> None:
         """With many persons each has few changes: nobody is read again only because of another one."""
-        self.stage.is_in_batches = is_in_batches
+        self.stage.is_in_batches, self.stage.is_line_slow = is_in_batches, is_line_slow
         if is_crowded:
             self._see(self.stage.fill)
             self._see(lambda: self.stage.run("sync"))

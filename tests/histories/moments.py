@@ -29,6 +29,8 @@ class Moments:
     once_true: "set[Truth] | None" = None
     #: link → how many snapshots there were when it was read last, that one too
     read_in: dict[UUID, int] = field(default_factory=dict)
+    #: a batch is being read without a snapshot, and was read once at least
+    is_reading: bool = False
 
     def of(self, link_id: UUID, person_id: int) -> tuple[dict[Key, Row], dict[Key, str]] | None:
         """The records and parked rows that this link must have now; None: either of two may be meant."""
@@ -55,24 +57,44 @@ def of_person(derivation: Derivation, person_id: int) -> tuple[dict[Key, Row], d
 @contextmanager
 def noting_snapshots(stage: "Stage") -> Iterator[Moments]:
     """In the block, each snapshot is derived as it is taken. The check of a receipt is no run."""
-    snapshot, read, moments = Source.snapshot, refresh.read, Moments()
+    snapshot, one_pass, read, moments = Source.snapshot, Source.one_pass, refresh.read, Moments()
+
+    def note() -> Derivation:
+        derivation = stage.derive()
+        _ = derivation.fate  # now, and not when it is asked for
+        if moments.once_true is None:
+            moments.once_true = stage.true_now()
+        return derivation
 
     @contextmanager
     def noted(source: Source) -> Iterator[None]:
         with snapshot(source):
-            derivation = stage.derive()
-            _ = derivation.fate  # now, and not when it is asked for
-            moments.snapshots.append(derivation)
-            if moments.once_true is None:
-                moments.once_true = stage.true_now()
+            moments.snapshots.append(note())
             yield
 
-    def noting_links(session: Session, *, prepared: refresh.Prepared) -> refresh.Read:
-        found = read(session, prepared=prepared)
+    @contextmanager
+    def noted_pass(source: Source, tell: Any) -> Iterator[None]:
+        """Of two that are the same, what was so when the second began is what was read."""
+        if not moments.is_reading:
+            moments.snapshots.append(note())
+        else:
+            moments.snapshots[-1] = note()
+        moments.is_reading = True
+        with one_pass(source, tell):
+            yield
+
+    def noting_links(session: Session, *, prepared: refresh.Prepared, **options: Any) -> refresh.Read:
+        moments.is_reading = False
+        found = read(session, prepared=prepared, **options)
+        moments.is_reading = False
         moments.read_in |= {link.pk: len(moments.snapshots) for link in prepared.persons.values()}
         return found
 
-    with mock.patch.object(Source, "snapshot", noted), mock.patch.object(refresh, "read", noting_links):
+    with (
+        mock.patch.object(Source, "snapshot", noted),
+        mock.patch.object(Source, "one_pass", noted_pass),
+        mock.patch.object(refresh, "read", noting_links),
+    ):
         yield moments
 
 

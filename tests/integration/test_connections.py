@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from hospitals import connections as hospital_connections
+from hospitals import queries
 from hospitals.connections import open_hospital
 from hospitals.errors import (
     HospitalMisconfigured,
     HospitalUnreachable,
     SchemaMismatch,
+    SnapshotTooLong,
     SourceError,
     WritableAccount,
     WrongCredentials,
@@ -188,6 +192,70 @@ def test_a_failed_snapshot_is_ended_and_the_next_one_works(alice: MariaDBServer)
         assert source.fetch("SELECT @@in_transaction") == [(0,)]
         with source.snapshot():
             assert source.fetch("SELECT @@in_transaction") == [(1,)]
+
+
+SLOW = "SELECT COUNT(*) FROM seq_1_to_1000000000 WHERE seq * RAND() > 2"
+
+
+def test_the_server_ends_what_takes_longer_than_a_snapshot_may(
+    alice: MariaDBServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T45, T89: on the same connection, which goes on."""
+    with open_hospital(hospital_at(alice)) as source:
+        monkeypatch.setattr(hospital_connections, "SNAPSHOT_LIMIT", 0.8)
+        with pytest.raises(SnapshotTooLong), source.snapshot():
+            ours = source.fetch("SELECT CONNECTION_ID()")
+            source.fetch(SLOW)
+        assert source.fetch("SELECT @@in_transaction, CONNECTION_ID()") == [(0, *ours[0])]
+        with source.snapshot():
+            assert source.fetch("SELECT COUNT(*) FROM things") == [(0,)]
+
+
+def test_what_no_server_ends_is_cut_off_and_killed(alice: MariaDBServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T45, T89: MySQL 5.6 cannot end a statement, and an answer may be long on its way. We hang up and connect anew."""
+    with open_hospital(hospital_at(alice)) as source:
+        source.bounded = None
+        monkeypatch.setattr(hospital_connections, "SNAPSHOT_LIMIT", 0.8)
+        with pytest.raises(SnapshotTooLong), source.snapshot():
+            ours = source.fetch("SELECT CONNECTION_ID()")
+            source.fetch(SLOW)
+        assert source.fetch("SELECT CONNECTION_ID()") != ours
+        assert source.fetch("SELECT @@tx_read_only, @@tx_isolation, @@in_transaction") == [(1, "REPEATABLE-READ", 0)]
+        while SLOW in [row[7] for row in alice.execute("SHOW FULL PROCESSLIST")]:
+            time.sleep(0.05)
+        with source.snapshot():
+            assert source.fetch("SELECT COUNT(*) FROM things") == [(0,)]
+    while is_left_on_the_server(alice):
+        time.sleep(0.05)
+
+
+def test_no_statement_begins_when_a_snapshots_time_is_over(
+    alice: MariaDBServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_hospital(hospital_at(alice)) as source:
+        monkeypatch.setattr(hospital_connections, "SNAPSHOT_LIMIT", 0.8)
+        with pytest.raises(SnapshotTooLong), source.snapshot():
+            assert source.fetch("SELECT 1") == [(1,)]
+            time.sleep(0.8)
+            source.fetch("SELECT 1")
+        assert source.fetch("SELECT @@in_transaction") == [(0,)]
+
+
+def test_a_snapshot_of_a_worker_that_froze_is_ended_by_the_server(
+    alice: MariaDBServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T45, T89: whoever alters a table there waits no longer for us when we do not even hang up."""
+    monkeypatch.setattr(hospital_connections, "SNAPSHOT_LIMIT", 1.0)
+    with open_hospital(hospital_at(alice)) as source, contextlib.suppress(HospitalUnreachable), source.snapshot():
+        source.fetch("SELECT COUNT(*) FROM things")
+        while is_left_on_the_server(alice):
+            time.sleep(0.05)
+        alice.execute("ALTER TABLE alice.things COMMENT 'nobody holds it'")
+
+
+def test_only_a_select_is_bounded_for_mysql() -> None:
+    bounded = queries.bounded_by_mysql("SELECT 1 FROM (SELECT 2) a", 1.5)
+    assert bounded == "SELECT /*+ MAX_EXECUTION_TIME(1500) */ 1 FROM (SELECT 2) a"
 
 
 def test_nothing_is_left_after_the_with(alice: MariaDBServer) -> None:

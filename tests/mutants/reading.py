@@ -3,7 +3,7 @@
 from tests.mutants.kinds import ENRICHER, RULES, Mutant
 
 _READER, _QUERIES, _ENRICHER = "openmrs_sync/reader.py", "openmrs_sync/queries.py", "openmrs_sync/enricher/"
-_PACE = "openmrs_sync/pace.py"
+_PACE, _CONNECTIONS = "openmrs_sync/pace.py", "tests/integration/test_connections.py"
 _READ = "tests/integration/test_reader.py"
 
 READING = (
@@ -24,20 +24,44 @@ READING = (
         tests=(f"{RULES}snapshot.py::test_a_batch_is_read_in_one_snapshot",),
     ),
     Mutant(
-        name="tables-are-kept",
+        name="a-snapshot-without-end",
         file="hospitals/connections.py",
-        old="if time.monotonic() - self._held_since >= HELD_SECONDS:",
+        old="if left < LOOK_SECONDS:",
         new="if False:",
         why="everybody at a hospital behind a slow line waits until a whole batch is read",
-        tests=(f"{RULES}snapshot.py::test_a_snapshot_that_lasts_keeps_no_table_from_who_alters_it",),
+        tests=(f"{_CONNECTIONS}::test_no_statement_begins_when_a_snapshots_time_is_over",),
     ),
     Mutant(
-        name="let-go-for-another-moment",
-        file="hospitals/queries.py",
-        old='LET_GO = "ROLLBACK TO SAVEPOINT before_all_tables"',
-        new='LET_GO = "COMMIT"',
-        why="a long batch is many moments of the source",
-        tests=(f"{RULES}snapshot.py::test_a_snapshot_that_let_its_tables_go_is_still_one_moment",),
+        name="the-server-ends-nothing",
+        file="hospitals/connections.py",
+        old="return self.bounded(sql, left) if self.bounded else sql",
+        new="return sql",
+        why="a slow statement costs the connection, and is not ended by the server in time",
+        tests=(f"{_CONNECTIONS}::test_the_server_ends_what_takes_longer_than_a_snapshot_may",),
+    ),
+    Mutant(
+        name="nobody-is-killed",
+        file="hospitals/connections.py",
+        old="self.fetch(queries.kill(old))",
+        new="pass",
+        why="who hangs up leaves a statement and its tables behind",
+        tests=(f"{_CONNECTIONS}::test_what_no_server_ends_is_cut_off_and_killed",),
+    ),
+    Mutant(
+        name="once-is-enough",
+        file="hospitals/moments.py",
+        old="if noted.digest() == before:",
+        new="if True:",
+        why="a batch behind a slow line is many moments of the source",
+        tests=(f"{RULES}snapshot.py::test_what_is_read_without_a_snapshot_is_read_until_it_is_twice_the_same",),
+    ),
+    Mutant(
+        name="names-are-kept-between-passes",
+        file="openmrs_sync/refresh.py",
+        old="        forget()\n",
+        new="",
+        why="what was renamed between two passes has its old name until the next deep look",
+        tests=(f"{RULES}snapshot.py::test_names_are_asked_for_each_time_that_the_rows_are",),
     ),
     Mutant(
         name="waits-a-day",
@@ -58,7 +82,7 @@ READING = (
     Mutant(
         name="as-much-of-everybody",
         file="openmrs_sync/refresh.py",
-        old="session.tempo.note(n_rows=session.source.n_rows - n_rows, seconds=time.monotonic() - began)",
+        old="session.tempo.note(n_rows=source.n_rows - n_rows, seconds=time.monotonic() - began)",
         new="pass",
         why="a slow server is asked for as much at once as a fast one",
         tests=(f"{RULES}snapshot.py::test_a_slow_server_is_asked_for_less_at_once",),

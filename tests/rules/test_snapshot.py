@@ -1,21 +1,28 @@
-"""Snapshot: everything of a batch is one moment of the source, and a short one."""
+"""Snapshot: everything of a batch is one moment of the source, and nobody there waits for it longer than its limit."""
 
 import contextlib
-from collections.abc import Iterator
+import itertools
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import MySQLdb
 import pytest
 
 import hospitals.queries
-from hospitals import connections, faults
+from hospitals import connections, faults, moments
 from hospitals.connections import Source
-from hospitals.errors import HospitalMisconfigured
+from hospitals.errors import HospitalMisconfigured, SnapshotTooLong
 from openmrs_sync import pace, pipeline, queries, reader, refresh, writer
+from openmrs_sync.dictionaries import Names
 from openmrs_sync.models import Breaker
+from tests.integration import world
 from tests.rules.ward import ALICE, BOB, CAROL, Rule, Ward, once
 
 pytestmark = pytest.mark.django_db
+
+#: So many statements take longer than any snapshot may.
+TOO_MANY = 10**9
 
 
 def hand_over_in_mid_read(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +48,7 @@ def hand_over_in_mid_read(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
         return rows
 
     monkeypatch.setattr(Source, "fetch", fetch_then_move)
-    ward.look()
+    assert ward.try_to_sync(deep=False) == "ok"
     assert done
 
 
@@ -202,10 +209,12 @@ def test_a_slow_server_is_asked_for_less_at_once(ward: Ward, rule: Rule, monkeyp
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("n_statements", [reader.N_STATEMENTS, TOO_MANY], ids=["in a snapshot", "without"])
 def test_what_changed_between_the_legs_of_a_giant_is_read_again(
-    ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch
+    ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch, n_statements: int
 ) -> None:
     """T45, T81: each leg is a moment of its own, and all that is kept is of one moment."""
+    monkeypatch.setattr(reader, "N_STATEMENTS", n_statements)
 
     def unlooked(_fetch: Any, _schema: Any, legs: list[reader.Leg], **_person: Any) -> Any:
         return [row for leg in legs for row in leg.rows]
@@ -251,27 +260,144 @@ def test_a_giant_is_read_in_legs_and_locks_nobody_out_between_them(
 
 
 @pytest.mark.slow
-def test_a_snapshot_that_lasts_keeps_no_table_from_who_alters_it(
+def test_what_a_snapshot_is_too_short_for_is_read_all_the_same(
     ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T45, T89: `obs` was read and much else is still to be; long is what lasts longer than nothing."""
-    rule.instead(Source, "_let_go", lambda _source: None)
-    monkeypatch.setattr(connections, "HELD_SECONDS", 0.0)
+    """T45, T89: each answer takes a tenth of a second, and a snapshot may be open for eight of them."""
+    rule.instead(refresh, "at_one_moment", in_a_snapshot)
+    monkeypatch.setattr(connections, "SNAPSHOT_LIMIT", 0.8)
+    fetch, slow = Source.fetch, []
+
+    def slowly(source: Source, sql: str, params: Any = ()) -> Any:
+        if source._in_snapshot:
+            slow.append(sql)
+            time.sleep(0.1)
+        return fetch(source, sql, params)
+
+    monkeypatch.setattr(Source, "fetch", slowly)
     ward.see(ward.add_holder(ALICE), 60)
-    altered: list[str] = []
-    when_first_obs_are_read(monkeypatch, lambda: altered.append(alter_obs(ward)))
-    ward.look()
-    rule.ends(altered, kept=["at once"], taken_out=["error 1205"])
-    assert ward.seen_by(ALICE) == ["60"]
+    found = ward.try_to_sync(deep=False)
+    rule.ends(found, kept="ok", taken_out="unreachable")
+    assert 2 <= len(slow) <= 8
+    assert ward.seen_by(ALICE) == (["60"] if rule.is_kept else [])
+
+
+def in_a_snapshot(source: Source, read: Callable[[], Any], **_options: Any) -> Any:
+    """Or not at all."""
+    with source.snapshot():
+        return read()
+
+
+@pytest.fixture
+def no_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No source is fast enough for one."""
+    monkeypatch.setattr(reader, "N_STATEMENTS", TOO_MANY)
 
 
 @pytest.mark.slow
-def test_a_snapshot_that_let_its_tables_go_is_still_one_moment(
+@pytest.mark.usefixtures("no_snapshots")
+def test_what_is_read_without_a_snapshot_is_read_until_it_is_twice_the_same(
     ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T81, T89: to end it would let them go, too."""
-    rule.instead(hospitals.queries, "LET_GO", hospitals.queries.COMMIT)
-    monkeypatch.setattr(connections, "HELD_SECONDS", 0.0)
+    """T81: once, the weight is in both histories: Alice's as it was, Bob's as it is now."""
+    rule.instead(moments, "_read_twice", lambda _source, read, **_options: read())
     hand_over_in_mid_read(ward, monkeypatch)
     found = {"alice": ward.seen_by(ALICE), "bob": ward.seen_by(BOB)}
-    rule.ends(found, kept={"alice": ["60"], "bob": []}, taken_out={"alice": ["60"], "bob": ["60"]})
+    rule.ends(found, kept={"alice": [], "bob": ["60"]}, taken_out={"alice": ["60"], "bob": ["60"]})
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_snapshots")
+def test_nobody_waits_for_what_is_read_without_a_snapshot(
+    ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T45, T89: the hospital alters `obs` as soon as it was read, and much else is still to be."""
+    rule.instead(refresh, "at_one_moment", in_a_snapshot)
+    ward.see(ward.add_holder(ALICE), 60)
+    altered: list[str] = []
+    when_first_obs_are_read(monkeypatch, lambda: altered.append(alter_obs(ward)))
+    ward.try_to_sync(deep=False)
+    rule.ends(altered, kept=["at once"], taken_out=["error 1205"])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_snapshots")
+def test_who_is_changed_all_the_while_waits_and_the_others_go_on(
+    ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T81: no two times are the same, so there is no moment of hers to show."""
+    rule.instead(pipeline, "NeverTheSame", ZeroDivisionError)
+    alice, bob, carol = (ward.add_holder(number) for number in (ALICE, BOB, CAROL))
+    weight, *_ = ward.see(alice, 60)
+    ward.see(bob, 70)
+    ward.see(carol, 80)
+    fetch, weights = Source.fetch, itertools.count(61)
+
+    def fetch_then_change(source: Source, sql: str, params: Any = ()) -> Any:
+        rows = fetch(source, sql, params)
+        if "`value_numeric`" in sql and any(row[0] == weight for row in rows):
+            ward.change_quietly(weight, value_numeric=float(next(weights)))
+        return rows
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Source, "fetch", fetch_then_change)
+        run = world.sync(ward.hospital, deep=False)
+    found = [ward.seen_by(number) for number in (ALICE, BOB, CAROL)]
+    rule.ends(found, kept=[[], ["70"], ["80"]], taken_out=[[], [], []])
+    if rule.is_kept:
+        assert (run.status, ward.link(alice).n_failures) == ("ok", 1)
+        assert run.message.startswith("1 persons could not be read; they are tried again by themselves. Somebody was")
+        ward.try_to_sync(deep=False)
+        assert ward.seen_by(ALICE) == [f"{next(weights) - 1}"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_snapshots")
+def test_names_are_asked_for_each_time_that_the_rows_are(
+    ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T82: the concept is renamed between the two times."""
+    rule.instead(Names, "as_known_now", lambda _names: lambda: None)
+    ward.see(ward.add_holder(ALICE), 60)
+
+    def rename() -> None:
+        ward.pretend.execute(
+            "UPDATE concept_name SET name = %s WHERE concept_id = %s AND locale = 'en'",
+            ("Mass", ward.pretend.concept("weight")),
+        )
+
+    before = ward.pretend.execute(
+        "SELECT concept_name_id, name FROM concept_name WHERE concept_id = %s", (ward.pretend.concept("weight"),)
+    )
+    once(monkeypatch, Names, "prepare", rename)
+    try:
+        ward.try_to_sync(deep=False)
+    finally:
+        for name_id, name in before:
+            ward.pretend.update("concept_name", name_id, name=name)
+    (name,) = {record.concept for (table, _), record in world.shown(ward.hospital).items() if table == "obs"}
+    rule.ends(name == "Mass", kept=True, taken_out=False)
+
+
+@pytest.mark.slow
+def test_a_source_that_is_too_slow_once_is_not_tried_again(
+    ward: Ward, rule: Rule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T45, T89: a run with many batches opens one snapshot in vain, and not one for each."""
+    rule.instead(pace.Tempo, "is_least", False)
+    monkeypatch.setattr(pace, "FEWEST_ROWS", 500)
+    monkeypatch.setattr(pipeline, "BATCH_ROWS", 4)
+    opened: list[float] = []
+
+    @contextlib.contextmanager
+    def never_long_enough(_source: Source) -> Iterator[None]:
+        opened.append(0.0)
+        raise SnapshotTooLong
+        yield
+
+    monkeypatch.setattr(Source, "snapshot", never_long_enough)
+    for number in (ALICE, BOB, CAROL):
+        ward.see(ward.add_holder(number), 60)
+    ward.try_to_sync(deep=False)
+    rule.ends(len(opened), kept=1, taken_out=3)
+    assert [ward.seen_by(number) for number in (ALICE, BOB, CAROL)] == [["60"]] * 3
