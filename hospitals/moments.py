@@ -30,7 +30,7 @@ def at_one_moment(
     """What `read()` returns, all that it fetches from the source being true at one moment since this call.
 
     `read` is called again and again, until it is well; it must ask the same each time, and keep nothing of the time
-    before.  `n_answers`: it waits for so many at least.  `is_least`: less cannot be read at once, so that a source for
+    before.  `n_answers`: it waits for about so many.  `is_least`: less cannot be read at once, so that a source for
     which it was too much is given no snapshot any more.  `before_pass`: called whenever everything is read without one.
     Raises NeverTheSame, and whatever `read` raises.
     """

@@ -30,7 +30,7 @@ from openmrs_sync.rows import (
 
 Row = TypeVar("Row", bound=NamedTuple)
 
-#: Statements that `read_batch` sends at least, whomever it reads, with those that prove where it reads.
+#: About so many statements are sent for a batch, whomever it reads, with those that prove where it reads.
 N_STATEMENTS = 20
 #: Tables whose rows are counted to plan batches: nearly all rows are theirs.
 _LARGE_TABLES = ("obs", "encounter", "visit", "orders")
