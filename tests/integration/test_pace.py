@@ -9,11 +9,13 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from hospitals.connections import open_hospital
+from hospitals import connections
+from hospitals.connections import Source, open_hospital
 from hospitals.errors import HospitalUnreachable
 from hospitals.models import Hospital, HospitalState
-from openmrs_sync import control, pace, pipeline, runs, tasks
+from openmrs_sync import control, dry_run, pace, pipeline, runs, tasks
 from openmrs_sync.models import Claim, SyncRun
+from openmrs_sync.unmatched import read_unmatched
 from passport.models import Patient, User
 from tests.integration import world
 from tests.integration.world import Site
@@ -52,6 +54,33 @@ def test_a_snapshot_grows_with_a_fast_server_and_shrinks_at_once_with_a_slow_one
         tempo.note(n_rows=n_rows, seconds=seconds)
         seen.append(tempo.rows)
     assert seen == [2_000, 8_000, 8_000, 8_000, 8_000, 2_000, 1_600, 250, 800, 800, 3_200]
+
+
+@pytest.mark.slow
+def test_every_look_finds_the_same_without_a_snapshot(kigali: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T45: over a line that is too slow for one."""
+    for number in ("1199080012345678", "1198570087654321"):
+        kigali.pretend.add_obs(kigali.add_holder(number), "weight", 60.0)
+    kigali.pretend.add_person()
+
+    def looks() -> list[Any]:
+        run = world.sync(kigali.hospital, full=True)
+        part = dry_run.read_part(
+            hospital=kigali.hospital, progress={}, until=time.monotonic() + 600, note=lambda _done, _all: None
+        )
+        assert part.result is not None
+        receipt = world.verified(kigali.hospital)
+        return [
+            *(run.status, run.n_read, kigali.values(), receipt.tables, receipt.excluded, receipt.persons),
+            {name: figure for name, figure in part.result.items() if name != "seconds"},
+            read_unmatched(hospital=kigali.hospital),
+        ]
+
+    with_snapshots = looks()
+    monkeypatch.setattr(connections, "SNAPSHOT_LIMIT", 0.0)
+    monkeypatch.setattr(Source, "snapshot", lambda _source: pytest.fail("no source is fast enough"))
+    assert looks() == with_snapshots
+    assert with_snapshots[1] == 2
 
 
 # ------------------------------------------------------------------------------------------------ quiet hours
