@@ -34,6 +34,11 @@ def figures(found: Receipt, table: str | None = None) -> tuple[int, ...]:
     return tuple(of_table.as_dict().values())
 
 
+def told(found: Receipt) -> dict[str, Any]:
+    """All of it but the lag, which is another one a second later."""
+    return {name: value for name, value in found.as_dict().items() if name != "lag_seconds"}
+
+
 def command(*arguments: str) -> tuple[int, Any]:
     """The exit status of `receipt --json` and what it printed."""
     out = io.StringIO()
@@ -61,15 +66,15 @@ def test_a_receipt_adds_up_after_a_sync(kigali: Site) -> None:
     kigali.sync()
     assert figures(last(kigali)) == (5, 4, 0, 1, 0, 0)
     assert figures(last(kigali), "obs") == (3, 2, 0, 1, 0, 0)
-    assert world.verified(kigali.hospital).as_dict() == last(kigali).as_dict()
+    assert told(world.verified(kigali.hospital)) == told(last(kigali))
 
 
 def test_without_verify_the_source_is_not_contacted(kigali: Site) -> None:
     clinic(kigali)
     kigali.sync()
-    before = last(kigali).as_dict()
+    before = told(last(kigali))
     kigali.pretend.server.drop_database(kigali.pretend.database)
-    assert last(kigali).as_dict() | {"lag_seconds": 0} == before | {"lag_seconds": 0}
+    assert told(last(kigali)) == before
 
 
 def test_a_hospital_that_was_never_read_knows_nothing_of_its_persons(kigali: Site) -> None:
@@ -279,7 +284,7 @@ def test_each_reason_for_exclusion_is_counted_the_same_by_both_wordings(kigali: 
         "parent_voided": 4,
         "voided": 4,
     }
-    assert found.as_dict() == last(kigali).as_dict()
+    assert told(found) == told(last(kigali))
     assert figures(found)[-2:] == (0, 0)
     assert figures(found)[2] == 1
     assert not {twice, empty} & world.ids(world.shown(kigali.hospital))
@@ -293,7 +298,7 @@ def test_every_row_of_a_voided_person_is_excluded(kigali: Site) -> None:
     found = world.verified(kigali.hospital)
     assert figures(found) == (5, 0, 0, 5, 0, 0)
     assert found.excluded == {"parent_voided": 5}
-    assert found.as_dict() == last(kigali).as_dict()
+    assert told(found) == told(last(kigali))
 
 
 def test_each_patient_is_counted_in_the_first_that_fits(kigali: Site) -> None:
