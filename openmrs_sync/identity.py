@@ -100,6 +100,10 @@ class KnownLink:
     patient_id: UUID
     state: str
 
+    @property
+    def is_held(self) -> bool:
+        return self.state == LinkState.HELD
+
 
 def known(hospital: Hospital) -> dict[int, KnownLink]:
     """Every link of the hospital, by person."""

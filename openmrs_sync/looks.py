@@ -135,6 +135,9 @@ def _settle(session: Session, *, census: discovery.Census, is_kept: bool, now: d
             crowded=census.crowded_persons,
         )
         n_changed += identity.settle(hospital=session.hospital, persons=persons, matches=matches, links=known, now=now)
+        # who is linked is read again, and ends then; nobody reads who is held
+        gone = [known[one].pk for one in part if one not in persons and one in known and known[one].is_held]
+        n_changed += links.end(link_ids=gone, reason="person_gone", now=now)
     ending = identity.to_end(census=census.patients, links=known)
     losses = brake.Losses(n_gone=0, n_ended=sum(link.state == LinkState.LINKED for link in ending))
     brake.check(hospital=session.hospital, losses=losses, now=now)

@@ -106,6 +106,21 @@ def test_a_contradiction_is_held_and_nothing_is_stored(kigali: Site) -> None:
     assert not Record.objects.exists()
 
 
+def test_who_was_held_and_is_gone_is_held_no_more(kigali: Site) -> None:
+    """Their numbers may stay behind, where no foreign key takes them along."""
+    world.register(ALICE, sex="F")
+    person = kigali.pretend.add_person(national_id=ALICE, sex="M")
+    kigali.sync()
+    assert Link.objects.get().state == LinkState.HELD
+    for table, column in (("patient", "patient_id"), ("person", "person_id")):
+        kigali.pretend.server.execute(
+            f"DELETE FROM {table} WHERE {column} = %s", [person], database=kigali.pretend.database
+        )
+    kigali.sync()
+    link = Link.objects.get()
+    assert (link.state, link.reason) == (LinkState.ENDED, "person_gone")
+
+
 def test_a_person_whose_numbers_lead_to_two_patients_is_held(kigali: Site) -> None:
     """T26"""
     person = kigali.add_holder(ALICE)
