@@ -23,8 +23,8 @@ STEPS_BETWEEN = 80
 small = st.integers(0, 15)
 sessions = st.sampled_from([0, 0, 0, 0, 1, 2])
 verbs = st.sampled_from(sorted(VERBS))
-#: A run has some eighty statements on each side.
-moments = st.integers(1, 90)
+#: A run has some eighty statements on each side, and one of many batches some hundreds.
+moments = st.one_of(st.integers(1, 90), st.integers(1, 90), st.integers(91, 500))
 kinds = st.sampled_from(["sync", "sync", "due", "tick", "tick", "tick", "full", "patient", "sweep"])
 #: (what, pick, other, n)
 an_edit = st.tuples(verbs, small, small, small)
@@ -36,6 +36,10 @@ our_steps = st.one_of(
     st.tuples(st.just("undo"), st.tuples(small)),
     st.tuples(st.just("add_number"), st.tuples(small, small)),
     st.tuples(st.just("register"), st.tuples(small)),
+    st.tuples(st.just("correct_number"), st.tuples(small, small, small)),
+    st.tuples(st.just("join"), st.tuples(small, small)),
+    st.tuples(st.just("part"), st.tuples(small)),
+    st.tuples(st.just("erase"), st.tuples(small)),
     st.tuples(st.just("configure"), st.tuples(st.sampled_from(["zone", "rule"]), small, small)),
     st.tuples(st.just("commit"), st.tuples(st.sampled_from([1, 2]))),
 )
@@ -78,6 +82,7 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self.told: list[str] = []
         self.is_over = False
+        self.ending: tuple[int, int, int] | None = None
         self.n_since_settled = self.n_since_looked = 0
         type(self).n_histories += 1
         self.stage = Stage(self.place)
@@ -111,6 +116,10 @@ class Histories(RuleBasedStateMachine):
         try:
             if not self.is_over:
                 self.stage.settle()
+                if self.ending is not None:
+                    kind, pick, n = self.ending
+                    patterns.ENDINGS[kind % len(patterns.ENDINGS)](self.stage, pick, n)
+                    self.stage.check_visible()
         except BaseException:
             self._remember()
             raise
@@ -121,10 +130,21 @@ class Histories(RuleBasedStateMachine):
         is_crowded=st.sampled_from([True, True, False]),
         is_in_batches=st.booleans(),
         is_line_slow=st.sampled_from([False, True]),
+        ending=st.tuples(small, small, small),
     )
-    def begin(self, is_crowded: bool, is_in_batches: bool = False, is_line_slow: bool = False) -> None:
-        """With many persons each has few changes: nobody is read again only because of another one."""
+    def begin(
+        self,
+        is_crowded: bool,
+        is_in_batches: bool = False,
+        is_line_slow: bool = False,
+        ending: tuple[int, int, int] | None = None,
+    ) -> None:
+        """With many persons each has few changes: nobody is read again only because of another one.
+
+        `ending`: which pattern comes after all, when everything is equal, and on whom.
+        """
         self.stage.is_in_batches, self.stage.is_line_slow = is_in_batches, is_line_slow
+        self.ending = ending
         if is_crowded:
             self._see(self.stage.fill)
             self._see(lambda: self.stage.run("sync"))
@@ -166,6 +186,23 @@ class Histories(RuleBasedStateMachine):
     def add_number(self, pick: int, other: int) -> None:
         self._see(lambda: self.stage.add_number(pick, other))
 
+    @rule(pick=small, other=small, n=small)
+    def correct_number(self, pick: int, other: int, n: int) -> None:
+        self._see(lambda: self.stage.correct_number(pick, other, n))
+
+    @rule(pick=small, other=small)
+    def join(self, pick: int, other: int) -> None:
+        self._see(lambda: self.stage.join(pick, other))
+
+    @rule(pick=small)
+    def part(self, pick: int) -> None:
+        self._see(lambda: self.stage.part(pick))
+
+    @precondition(lambda self: self.n_since_settled >= STEPS_BETWEEN)
+    @rule(pick=small)
+    def erase(self, pick: int) -> None:
+        self._see(lambda: self.stage.erase(pick))
+
     @rule(pick=small, n=small)
     def correct_patient(self, pick: int, n: int) -> None:
         self._see(lambda: self.stage.correct_patient(pick, n))
@@ -199,6 +236,23 @@ class Histories(RuleBasedStateMachine):
     @rule(kind=kinds, n=moments)
     def read_and_lose_the_connection(self, kind: str, n: int) -> None:
         self._see(lambda: self.stage.run(kind, fault=Fault("source", n, "lose")))
+
+    @rule(kind=kinds, is_written=st.booleans(), n=moments, what=st.sampled_from(["lock", "fill"]))
+    def read_and_find_the_store_shut(self, kind: str, is_written: bool, n: int, what: str) -> None:
+        side = "written" if is_written else "store"
+        self._see(lambda: self.stage.run(kind, fault=Fault(side, 1 + n % 40 if is_written else n, what)))
+
+    @rule(kind=kinds, n=st.integers(1, 40), pick=small)
+    def read_while_they_rebuild_a_table(self, kind: str, n: int, pick: int) -> None:
+        self._see(lambda: self.stage.run(kind, fault=Fault("snapshot", n, [("rebuild", (pick,))])))
+
+    @rule(pick=small, n=st.integers(1, 25))
+    def read_one_moment(self, pick: int, n: int) -> None:
+        self._see(lambda: patterns.read_one_moment(self.stage, pick, n), n_steps=2)
+
+    @rule(pick=small, n=st.integers(1, 6))
+    def park_and_die(self, pick: int, n: int) -> None:
+        self._see(lambda: patterns.park_and_die(self.stage, pick, n), n_steps=2)
 
     @rule(kind=kinds, side=st.sampled_from(["store", "source"]), n=moments)
     def read_and_be_overtaken(self, kind: str, side: str, n: int) -> None:
@@ -240,9 +294,14 @@ class Histories(RuleBasedStateMachine):
         self._do(lambda: patterns.quiet_days(self.stage, some), n_steps=2 + len(some))
 
     @precondition(lambda self: self.n_since_settled >= STEPS_BETWEEN)
-    @rule(pick=small, other=small)
-    def swap_hands(self, pick: int, other: int) -> None:
-        self._see(lambda: patterns.swap_hands(self.stage, pick, other))
+    @rule(what=st.sampled_from(["swap", "void", "give"]), pick=small, other=small)
+    def move_quietly(self, what: str, pick: int, other: int) -> None:
+        self._see(lambda: patterns.move_quietly(self.stage, what, pick, other), n_steps=3)
+
+    @precondition(lambda self: self.n_since_settled >= STEPS_BETWEEN)
+    @rule(pick=small, n=st.integers(1, 5))
+    def lose_records(self, pick: int, n: int) -> None:
+        self._do(lambda: patterns.lose_records(self.stage, pick, n), n_steps=2)
 
     @precondition(lambda self: self.n_since_looked >= STEPS_BETWEEN and self.stage.is_loud)
     @rule()

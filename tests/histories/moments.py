@@ -16,6 +16,12 @@ from tests.histories.derivation import OWNED, Derivation, Key, Row
 if TYPE_CHECKING:
     from tests.histories.stage import Stage, Truth
 
+#: What the engine keeps for a whole run.
+NAMES = (
+    *("concept", "concept_name", "concept_numeric", "concept_reference_map", "drug", "location", "provider"),
+    *("person", "person_name", "encounter_type", "visit_type"),
+)
+
 
 @dataclass(slots=True)
 class Moments:
@@ -32,14 +38,38 @@ class Moments:
     #: a batch is being read without a snapshot, and was read once at least
     is_reading: bool = False
 
-    def of(self, link_id: UUID, person_id: int) -> tuple[dict[Key, Row], dict[Key, str]] | None:
-        """The records and parked rows that this link must have now; None: either of two may be meant."""
+    def of(self, link_id: UUID, person_id: int) -> Derivation | None:
+        """The snapshot that says what this link must show now; None: another one has a say in it, too.
+
+        That is so where a row of the person was somebody else's in one of them, or a name changed in between: entries
+        of the dictionaries are remembered for a whole run.
+        """
         if not self.snapshots:
             return None
         if link_id in self.overtaken:
-            return of_person(self.overtaken[link_id], person_id)
-        first, last = (of_person(one, person_id) for one in (self.snapshots[0], self.snapshots[-1]))
-        return first if first == last else None
+            return self.overtaken[link_id]
+        mine = self.snapshots[self.read_in.get(link_id, len(self.snapshots)) - 1]
+        first, last = self.snapshots[0], self.snapshots[-1]
+        if of_person(first, person_id) == of_person(mine, person_id) == of_person(last, person_id):
+            return mine
+        if any(one is not mine and not _agree(one, mine, person_id) for one in self.snapshots):
+            return None
+        return mine
+
+
+def persons_of(derivation: Derivation) -> dict[Key, int]:
+    """Whose each row is, linked or not."""
+    rows = derivation.tables.rows
+    return {(table, key): row[owner] for table, (_, owner) in OWNED.items() for key, row in rows[table].items()}
+
+
+def _agree(one: Derivation, other: Derivation, person_id: int) -> bool:
+    """On every name, and on whose the rows are that are this person's in one of them."""
+    if any(one.tables.rows[table] != other.tables.rows[table] for table in NAMES):
+        return False
+    owners, others = persons_of(one), persons_of(other)
+    moved = {key for key, owner in owners.items() if others.get(key, owner) != owner}
+    return all(person_id not in (owners[key], others[key]) for key in moved)
 
 
 def of_person(derivation: Derivation, person_id: int) -> tuple[dict[Key, Row], dict[Key, str]]:
@@ -105,4 +135,4 @@ def parked_of(link_id: UUID) -> dict[Key, str]:
 
 def is_ours(step: tuple[str, tuple[Any, ...]]) -> bool:
     """Whether it changes what our side knows of who is who, or how rows are shown."""
-    return step[0] not in ("edits", "ask", "be_overtaken")
+    return step[0] not in ("edits", "rebuild", "ask", "be_overtaken")

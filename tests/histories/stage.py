@@ -9,28 +9,28 @@ import itertools
 import random
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 from uuid import UUID
 
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.db.models import F, QuerySet
 
 from hospitals.models import Hospital
 from openmrs_sync import claims, links, pipeline, receipts
 from openmrs_sync.models import ConceptRule, ParkedRow, SyncRun
-from passport import registration
+from passport import erasure, merging, registration
 from passport.access import scope
-from passport.models import Link, LinkDecision, Patient, Record, User
+from passport.models import Link, LinkDecision, Merge, Patient, PatientIdentifier, Record, User
 from passport.models.links import LinkState
 from tests.histories import hospital as at_the_hospital
 from tests.histories.batches import in_small_batches, in_this_thread, on_this_line
 from tests.histories.derivation import Decision, Derivation, Holder, Key, OurSide, Row, Tables
 from tests.histories.faults import Fault, Killed, striking
 from tests.histories.hospital import Edit
-from tests.histories.moments import Moments, is_ours, noting_snapshots, of_person, parked_of
+from tests.histories.moments import Moments, is_ours, noting_snapshots, of_person, parked_of, persons_of
 from tests.integration import world
 from tests.openmrs import ddl, real
 from tests.openmrs.hospital import PretendHospital
@@ -74,6 +74,8 @@ CROWD = 10
 #: Of a session at the hospital: who wants a row that another transaction has is refused it at once. No locks on gaps:
 #: those depend on when the server happened to clear away what was deleted.
 EQUAL_CONFLICTS = "SET SESSION innodb_lock_wait_timeout = 0, tx_isolation = 'READ-COMMITTED'"
+#: Of fewer none is erased.
+MANY_HOLDERS = 4
 #: Whole runs within which everything must be equal once the sweep is due.
 RUNS_TO_SETTLE = 3
 
@@ -213,6 +215,10 @@ class Stage:
     clock_there: dt.timedelta = dt.timedelta()
     holders: dict[UUID, Holder] = field(default_factory=dict)
     said: list[Said] = field(default_factory=list)
+    #: by the merge's key: the passport that was joined to another one
+    joined: dict[UUID, UUID] = field(default_factory=dict)
+    #: how far our clock was set back since the last sweep: until it has made up for it nobody is due by it
+    set_back: dt.timedelta = dt.timedelta()
     #: open transactions at the hospital, by number
     late: dict[int, tuple[Any, PretendHospital]] = field(default_factory=dict)
     #: (table, id, patient) that was true at some committed moment since the last time that all was equal
@@ -320,6 +326,15 @@ class Stage:
             late.rollback()
             transaction_.__exit__(None, None, None)
 
+    def rebuild(self, pick: int) -> None:
+        """A DBA rebuilds a table, where nobody holds it at this moment."""
+        table = sorted(CHANGED & set(self.place.building.tables))[pick % len(CHANGED)]
+        try:
+            self.pretend.execute(f"ALTER TABLE `{table}` NOWAIT FORCE")
+        except Exception as error:
+            if not _is_conflict(error):
+                raise
+
     def step_hospital_clock(self, n: int) -> None:
         """Set back, it stamps what the watch takes for old."""
         self.clock_there = CLOCKS[n % len(CLOCKS)]
@@ -346,14 +361,72 @@ class Stage:
 
     def add_number(self, pick: int, other: int) -> None:
         """Give a passport holder one more number."""
-        holder = list(self.holders.values())[pick % len(self.holders)]
         number = at_the_hospital.NUMBERS[other % len(at_the_hospital.NUMBERS)]
-        patient = Patient.objects.get(pk=holder.patient)
-        try:
+        patient = self._one_of_ours(pick)
+        with suppress(registration.NumberTaken):
             registration.add_identifier(patient=patient, national_id=number, actor=None, now=self.now)
-        except registration.NumberTaken:
+        self._ask_who_is_who()
+
+    def correct_number(self, pick: int, other: int, n: int) -> None:
+        """A wrong number is put right on our side; the old one stays as an alias, or is free again."""
+        number = at_the_hospital.NUMBERS[other % len(at_the_hospital.NUMBERS)]
+        found = PatientIdentifier.objects.filter(patient=self._one_of_ours(pick)).order_by("pk")
+        if wrong := list(found)[n // 2 % max(len(found), 1) :]:
+            with suppress(registration.NumberTaken):
+                registration.correct_identifier(
+                    identifier=wrong[0], national_id=number, keeps_old=bool(n % 2), actor=None, now=self.now
+                )
+        self._ask_who_is_who()
+
+    def join(self, pick: int, other: int) -> None:
+        """Two passports turn out to be one person's."""
+        with suppress(merging.MergeRefused):
+            kept, merged = self._one_of_ours(pick), self._one_of_ours(other)
+            made = merging.merge(kept=kept, merged=merged, actor=self.place.admin, now=self.now)
+            self.joined[made.pk] = merged.pk
+        self._ask_who_is_who()
+
+    def part(self, pick: int) -> None:
+        """And were two persons' all the same."""
+        if self.joined:
+            made = Merge.objects.get(pk=list(self.joined)[pick % len(self.joined)])
+            with suppress(merging.MergeRefused):
+                merging.undo(merge=made, actor=self.place.admin, now=self.now)
+                del self.joined[made.pk]
+            self._ask_who_is_who()
+
+    def erase(self, pick: int) -> None:
+        """All of one passport holder goes for good, with those that were joined to it; two always stay."""
+        patient = self._one_of_ours(pick)
+        if self.joined or len(self.holders) < MANY_HOLDERS:
             return
-        self._replace(holder, numbers=(*holder.numbers, number))
+        erasure.erase(patient=patient, confirmation=str(patient.pk), actor=self.place.admin, now=self.now)
+        del self.holders[patient.pk]
+        self._ask_who_is_who()
+
+    def _one_of_ours(self, pick: int) -> Patient:
+        """Who was not joined to somebody else."""
+        found = [patient for patient in self.holders if patient not in self.joined.values()]
+        return Patient.objects.get(pk=found[pick % len(found)])
+
+    def _ask_who_is_who(self) -> None:
+        """Numbers and decisions went from one holder to another: what our side knows of them."""
+        numbers: dict[UUID, list[str]] = {}
+        for patient_id, number in PatientIdentifier.objects.order_by("pk").values_list("patient_id", "number"):
+            numbers.setdefault(patient_id, []).append(number)
+        for holder in list(self.holders.values()):
+            self._replace(holder, is_noted=False, numbers=tuple(numbers.get(holder.patient, ())))
+        decisions = LinkDecision.objects.filter(hospital=self.place.hospital, undone_at=None).order_by("pk")
+        self.said = [Said(one.pk, one.person_uuid, one.patient_id, one.verdict == "same") for one in decisions]
+        self.note_truth()
+
+    def lose_records(self, pick: int, n: int) -> int:
+        """Somebody deletes records of ours by hand; returns how many of those that are shown."""
+        seen = [record.key for _, records in self.visible() for record in current(records)]
+        lost = [seen[(pick + step) % len(seen)] for step in range(min(n, len(seen)))]
+        Record.objects.filter(key__in=lost).delete()
+        self.is_loud = False
+        return len(lost)
 
     def correct_patient(self, pick: int, n: int) -> None:
         """The admin corrects sex or birth date of a passport holder."""
@@ -367,10 +440,11 @@ class Stage:
         registration.judge_again(patient=patient, now=self.now)
         self._replace(holder, sex=sex, birth_date=born)
 
-    def _replace(self, holder: Holder, **changes: Any) -> None:
+    def _replace(self, holder: Holder, *, is_noted: bool = True, **changes: Any) -> None:
         values = {name: getattr(holder, name) for name in Holder.__slots__}
         self.holders[holder.patient] = Holder(**values | changes)
-        self.note_truth()
+        if is_noted:
+            self.note_truth()
 
     def decide(self, pick: int, other: int, is_same: bool) -> None:
         """An admin says of a person that they are, or are not, that patient."""
@@ -378,7 +452,8 @@ class Stage:
         if not found:
             return
         link = found[pick % len(found)]
-        candidates = [patient for patient in self.holders if str(patient) in link.candidates] or [link.patient_id]
+        here = [patient for patient in self.holders if patient not in self.joined.values()]
+        candidates = [patient for patient in here if str(patient) in link.candidates] or [link.patient_id]
         patient_id = candidates[other % len(candidates)]
         verdict = "same" if is_same else "different"
         decision = links.decide(link=link, verdict=verdict, actor=self.place.admin, now=self.now, patient_id=patient_id)
@@ -425,7 +500,9 @@ class Stage:
         self.asked |= dict.fromkeys(mine.values_list("pk", flat=True), len(self.moments.snapshots))
 
     def step_our_clock(self, n: int) -> None:
-        self.now += STEPS_OF_OUR_CLOCK[n % len(STEPS_OF_OUR_CLOCK)]
+        step = STEPS_OF_OUR_CLOCK[n % len(STEPS_OF_OUR_CLOCK)]
+        self.now += step
+        self.set_back += max(-step, dt.timedelta())
 
     # -------------------------------------------------------------------------------- reading
 
@@ -435,12 +512,16 @@ class Stage:
         None: it was killed, or read one patient.
         """
         if kind == "sweep":
-            self.pass_time(A_DAY_LATER)
+            self.pass_time(A_DAY_LATER + self.set_back)
         before, waiting = self._refreshed(), set(self.asked)
         try:
             with noting_snapshots(self) as self.moments, striking(self, fault):
                 run = self._run(kind, pick)
         except Killed:
+            run = None
+        except OperationalError:  # of one patient's read: whoever asked for it is told so
+            if fault is None or fault.what not in ("lock", "fill"):
+                raise
             run = None
         after = self._refreshed()
         read = {link for link, at in after.items() if before.get(link) != at}
@@ -480,12 +561,21 @@ class Stage:
     def _check_as_read(self, read: set[UUID]) -> None:
         """What was read in this run is, to the letter, what its snapshot said, the parked rows too."""
         for link, records in self.visible() if read else ():
-            expected = self.moments.of(link.pk, link.person_id) if link.pk in read else None
-            if expected is None:
+            derivation = self.moments.of(link.pk, link.person_id) if link.pk in read else None
+            if derivation is None:
                 continue
+            expected, parked = of_person(derivation, link.person_id), parked_of(link.pk)
             _compare(_by_key([(link, records)]), expected[0])
-            if (parked := parked_of(link.pk)) != expected[1]:
+            if parked != expected[1]:
                 raise HistoryFailed(f"Just read; parked: {parked} instead of {expected[1]}")
+            self._check_left_behind(derivation, link, records)
+
+    def _check_left_behind(self, derivation: Derivation, link: Link, records: list[Record]) -> None:
+        """What is kept as withdrawn is dead or gone at the source, and was not carried to somebody else."""
+        owners = persons_of(derivation)
+        for one in records:
+            if one.status != "current" and owners.get((one.table, one.source_id), link.person_id) != link.person_id:
+                raise HistoryFailed(f"Withdrawn {one.table} {one.source_id} stays with {link.person_id}; it moved.")
 
     def _run(self, kind: str, pick: int = 0) -> SyncRun | None:
         # what NOW() is for whoever connects from now on
@@ -589,8 +679,12 @@ class Stage:
     def sweep(self) -> None:
         """Everyone was read again, and every record and every parked row is right."""
         # further than the watch looks back for stamps: what is read now is read because nobody read it for so long
-        self.pass_time(A_DAY_LATER)
+        self.pass_time(A_DAY_LATER + self.set_back)
+        self.set_back, before = dt.timedelta(), self._refreshed()
         self.read_until_fresh()
+        after = self._refreshed(links.linked(self.hospital))
+        if unswept := [link for link, at in after.items() if at == before.get(link)]:
+            raise HistoryFailed(f"{len(unswept)} persons were not read in a sweep.")
         derivation = self.derive()
         self._check_links(derivation)
         self._check_records(derivation.fate.records)
@@ -603,6 +697,7 @@ class Stage:
         for link, records in self.visible():
             if link.person_id in persons:
                 _compare(_by_key([(link, records)]), of_person(derivation, link.person_id)[0])
+                self._check_left_behind(derivation, link, records)
 
     def look_again(self) -> None:
         """What the watch is made to see is here without the sweep."""
