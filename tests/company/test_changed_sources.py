@@ -8,8 +8,8 @@ from django.test import Client
 from django.utils import timezone
 
 from hospitals.models import Hospital
-from openmrs_sync import overview, pipeline
-from openmrs_sync.models import Breaker, Claim, SyncRun, Watermark
+from openmrs_sync import alerts, overview, pipeline
+from openmrs_sync.models import Alert, Breaker, Claim, SyncRun, Watermark
 from passport.models import Link, Record, User
 from tests.integration import world
 from tests.integration.world import Site
@@ -221,6 +221,8 @@ def test_a_run_that_read_nothing_is_amber_on_the_start_page_in_the_status_and_in
     assert "a hospital went quiet: kigali" in caplog.text
     (line,) = overview.read_overview(now=timezone.now()).lines
     assert line.last_error_kind == "quiet"
+    alerts.look(now=timezone.now())
+    assert Alert.objects.get(hospital=kigali.hospital).kind == Alert.Kind.GRANTS
     admin = User.objects.create_superuser("alice", password="long enough")
     client = Client()
     client.force_login(admin)

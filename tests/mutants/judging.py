@@ -6,6 +6,7 @@ _MATCHER, _IDENTITY, _ANCHORS = "openmrs_sync/matcher.py", "openmrs_sync/identit
 _BRAKE, _CLAIMS = "openmrs_sync/brake.py", "openmrs_sync/claims.py"
 _STILLNESS, _LOOKS = "openmrs_sync/stillness.py", "openmrs_sync/looks.py"
 _MATCHING = "tests/unit/test_matcher.py"
+_MERGING = "tests/integration/test_accounts_merging.py"
 
 JUDGING = (
     Mutant(
@@ -145,6 +146,30 @@ JUDGING = (
         tests=(f"{RULES}stillness.py::test_the_moves_stay_few_and_what_was_kept_before_is_never_believed_again",),
     ),
     Mutant(
+        name="a-crowd-that-is-still",
+        file=_STILLNESS,
+        old='"crowded": sorted(census.crowded_persons),',
+        new='"crowded": [],',
+        why="a number on five persons links them all as soon as nothing moves any more",
+        tests=(f"{RULES}stillness.py::test_a_number_on_five_persons_links_nobody_while_nothing_moves",),
+    ),
+    Mutant(
+        name="summed-one-way",
+        file=_STILLNESS,
+        old=" {theirs.forwards} {theirs.backwards}",
+        new=" {theirs.forwards}",
+        why="two numbers that changed places look as if nothing had moved",
+        tests=(f"{RULES}stillness.py",),
+    ),
+    Mutant(
+        name="told-apart-from-one-of-two",
+        file="passport/merging.py",
+        old="    _hold_who_was_told_apart(kept, now=now)\n",
+        new="",
+        why="whom a human told apart from one of two passports is shown by the joined one until the sweep",
+        tests=(f"{_MERGING}::test_whoever_was_told_apart_from_one_of_the_two_is_not_shown_by_the_other",),
+    ),
+    Mutant(
         name="held-and-forgotten",
         file=_LOOKS,
         old="judged=settled.judged",
@@ -240,6 +265,14 @@ JUDGING = (
         new='F("token")',
         why="whoever took over cannot be told from whoever was there before",
         tests=(f"{RULES}late_writers.py::test_the_token_grows_with_every_claim",),
+    ),
+    Mutant(
+        name="numbered-by-counting",
+        file=_CLAIMS,
+        old='Greatest(F("token") + 1, int(now.timestamp()))',
+        new='F("token") + 1',
+        why="after our database was put back to a copy, what is written is older than what lies there",
+        tests=(f"{RULES}late_writers.py::test_the_token_is_above_what_was_written_since_a_copy_that_was_put_back",),
     ),
     Mutant(
         name="claimed-for-ever",

@@ -80,6 +80,22 @@ WRITING = (
         tests=(f"{RULES}identity.py::test_a_person_that_is_gone_in_the_snapshot_is_hidden",),
     ),
     Mutant(
+        name="anybody-that-was-read-ahead",
+        file=_REFRESH,
+        old="if self._next and self._next[0] == link_ids:",
+        new="if self._next:",
+        why="after a batch that failed the halves of it are taken for the batch behind it",
+        tests=(f"{ENGINE}ahead.py", f"{ENGINE}between.py"),
+    ),
+    Mutant(
+        name="ahead-of-a-failure",
+        file=_REFRESH,
+        old="        except BaseException:\n            self._drop()\n            raise",
+        new="        except BaseException:\n            raise",
+        why="what half of a failed batch took from the persons behind it is not seen in what was read of them before",
+        tests=(f"{ENGINE}ahead.py", f"{ENGINE}between.py"),
+    ),
+    Mutant(
         name="ahead-whatever-moved",
         file=_REFRESH,
         old="if written.has_moves:",
@@ -143,6 +159,14 @@ WRITING = (
         why="an un-voided row might be taken for equal",
         tests=(f"{RULES}equal_making.py", f"{ENGINE}changes.py"),
         survives="Two locks: `writer.compare` looks at the status as well as at the digest.",
+    ),
+    Mutant(
+        name="copied-or-lost",
+        file=_STORE,
+        old="        except IntegrityError:\n            return False\n",
+        new="        except IntegrityError:\n            return True\n",
+        why="a row that moved within a run is not written at all, and its mark is",
+        tests=("tests/integration/test_stores.py::test_rows_that_were_taken_for_new_and_are_not_are_replaced",),
     ),
     Mutant(
         name="withdrawn-counts-as-stored",
@@ -224,6 +248,14 @@ WRITING = (
         new="pass",
         why="one bad person keeps others from being read in the same run",
         tests=(f"{RULES}marks.py::test_a_failing_batch_is_bisected_down_to_the_one_bad_person",),
+    ),
+    Mutant(
+        name="planned-and-forgotten",
+        file=_PIPELINE,
+        old="left.extendleft(reversed(batches.pop()))",
+        new="batches.pop()",
+        why="whoever was planned for another tempo waits for the next run",
+        tests=(f"{ENGINE}ahead.py", f"{RULES}snapshot.py::test_a_slow_server_is_asked_for_less_at_once"),
     ),
     Mutant(
         name="the-same-epoch",

@@ -120,6 +120,18 @@ def test_who_is_held_is_judged_at_every_look(ward: Ward, rule: Rule) -> None:
     rule.ends(ward.seen_by(ALICE), kept=["60"], taken_out=[])
 
 
+def test_a_number_on_five_persons_links_nobody_while_nothing_moves(ward: Ward, rule: Rule) -> None:
+    """T49: who is in a crowd is judged at every look, and is in it still."""
+    rule.reworded(stillness, "keep", ('"crowded": sorted(census.crowded_persons),', '"crowded": [],'))
+    world.register(ALICE)
+    for _ in range(5):
+        ward.pretend.add_person(national_id=ALICE)
+    for _ in range(3):
+        ward.look()
+    states = set(Link.objects.values_list("state", flat=True))
+    rule.ends(states, kept={"held"}, taken_out={"linked"})
+
+
 def test_what_moves_while_a_census_is_taken_is_seen_at_the_next_one(ward: Ward, rule: Rule, monkeypatch: Any) -> None:
     """Our side is read first: a number that is registered between the census and its keeping is in neither."""
     keep = stillness.keep
