@@ -85,6 +85,7 @@ WRITING = (
         old="if self._next and self._next[0] == link_ids:",
         new="if self._next:",
         why="after a batch that failed the halves of it are taken for the batch behind it",
+        survives="Two locks: what was read ahead of a batch that failed is dropped.",
         tests=(f"{ENGINE}ahead.py", f"{ENGINE}between.py"),
     ),
     Mutant(
@@ -93,6 +94,7 @@ WRITING = (
         old="        except BaseException:\n            self._drop()\n            raise",
         new="        except BaseException:\n            raise",
         why="what half of a failed batch took from the persons behind it is not seen in what was read of them before",
+        survives="Two locks: what was read ahead is taken for its own links alone, and the halves come first.",
         tests=(f"{ENGINE}ahead.py", f"{ENGINE}between.py"),
     ),
     Mutant(
