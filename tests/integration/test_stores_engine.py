@@ -1,4 +1,7 @@
-"""No guarantee of the engine is weaker on another store: its own suites once more, on PostgreSQL and with MongoDB."""
+"""No guarantee of the engine is weaker on another store: its own suites once more, on PostgreSQL and with MongoDB.
+
+A class for each, so that two workers of the run around take one each.
+"""
 
 import os
 import subprocess
@@ -17,8 +20,7 @@ SUITES = [
 ]
 
 
-@pytest.mark.parametrize("store", ["postgresql", "mongodb"])
-def test_the_engines_suites_pass_on_every_store(store: str) -> None:
+def run_suites(store: str) -> None:
     require(store)
     # of its own: not the worker of a run that stands around it
     around = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "TEST_STORE"))}
@@ -28,3 +30,13 @@ def test_the_engines_suites_pass_on_every_store(store: str) -> None:
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
+
+
+class TestPostgresql:
+    def test_the_engines_suites_pass(self) -> None:
+        run_suites("postgresql")
+
+
+class TestMongodb:
+    def test_the_engines_suites_pass(self) -> None:
+        run_suites("mongodb")
