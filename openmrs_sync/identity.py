@@ -129,12 +129,14 @@ def _known(links: QuerySet[Link]) -> dict[int, KnownLink]:
 def to_judge(
     *, census: Mapping[int, Sequence[UUID]], crowded: frozenset[int], links: Mapping[int, KnownLink]
 ) -> list[int]:
-    """The persons whose link may be another one than today."""
+    """The persons whose link may be another one than today. Who was told apart too: what was said of them may have gone
+    with another passport by now.
+    """
     return [
         person_id
         for person_id, patients in census.items()
         if (link := links.get(person_id)) is None
-        or link.state in {LinkState.HELD, LinkState.ENDED}
+        or link.state != LinkState.LINKED
         or person_id in crowded
         or len(patients) != 1
         or patients[0] != link.patient_id

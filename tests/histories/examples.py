@@ -111,3 +111,17 @@ def a_group_in_a_group_that_was_deleted_lost_its_name(state: Histories) -> None:
     state.edit(session=0, what="add_group", pick=0, other=0, n=0)
     state.edit(session=0, what="purge_only_the_group", pick=2, other=0, n=0)
     state.settle()
+
+
+@example
+def what_was_said_of_one_of_two_joined_passports_stayed_with_the_other_when_they_were_parted(state: Histories) -> None:
+    state.register(other=2)
+    state.edit(session=0, what="add_identifier", pick=0, other=1, n=0)
+    state.settle()
+    state.decide(pick=1, other=1, is_same=False)
+    state.settle()
+    state.join(pick=1, other=2)
+    state.settle()
+    state.edit(session=0, what="void_identifier", pick=2, other=0, n=0)
+    state.part(pick=0)
+    state.settle()

@@ -87,6 +87,24 @@ def test_whoever_was_told_apart_from_one_of_the_two_is_not_shown_by_the_other(ki
     assert weights(kigali, kept) == ["60"]
 
 
+def test_who_was_told_apart_from_a_passport_that_was_parted_again_is_linked_to_the_other(
+    kigali: Site, grace: User
+) -> None:
+    """What was said went back with the passport that it was said of; the number that led there is gone by then."""
+    kept, merged = world.register(ALICE), world.register(ALICE_TOO)
+    person = somebody(kigali, ALICE, 60.0)
+    number = kigali.pretend.add_identifier(person, ALICE_TOO)
+    world.synced(kigali.hospital)
+    links.decide(link=Link.objects.get(), verdict="different", actor=grace, now=timezone.now(), patient_id=merged.pk)
+    made = merging.merge(kept=kept, merged=merged, actor=grace, now=timezone.now())
+    kigali.pretend.void_identifier(number)
+    world.synced(kigali.hospital)
+    assert Link.objects.get().state == LinkState.UNLINKED
+    merging.undo(merge=made, actor=grace, now=timezone.now())
+    world.synced(kigali.hospital)
+    assert (weights(kigali, kept), weights(kigali, merged)) == (["60"], [])
+
+
 def test_a_merge_while_a_hospital_is_read_shows_nothing_under_the_passport_that_ended(
     kigali: Site, grace: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

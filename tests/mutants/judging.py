@@ -68,10 +68,18 @@ JUDGING = (
     Mutant(
         name="ended-for-ever",
         file=_IDENTITY,
-        old="or link.state in {LinkState.HELD, LinkState.ENDED}",
-        new="or link.state in {LinkState.HELD}",
+        old="or link.state != LinkState.LINKED",
+        new="or link.state in {LinkState.HELD, LinkState.UNLINKED}",
         why="a number that was mistyped for a day hides the history for ever",
         tests=(f"{ENGINE}matching.py::test_a_mistyped_number_hides_the_history_and_its_correction_brings_it_back",),
+    ),
+    Mutant(
+        name="told-apart-for-ever",
+        file=_IDENTITY,
+        old="or link.state != LinkState.LINKED",
+        new="or link.state in {LinkState.HELD, LinkState.ENDED}",
+        why="who was told apart from one of two joined passports misses their records when they are parted",
+        tests=(f"{_MERGING}::test_who_was_told_apart_from_a_passport_that_was_parted_again_is_linked_to_the_other",),
     ),
     Mutant(
         name="a-crowd-that-gathers-later",
