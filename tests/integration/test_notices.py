@@ -59,7 +59,7 @@ class World:
         """As after a refresh that brought this; the moment after it."""
         at = self.now + after
         chart = self.chart if hospital is None else Chart(patient=self.alice, hospital=hospital, now=self.now)
-        given = {"concept": "Height", "value": "170", "at": chart.moment(1, "10:00:00")} | fields
+        given = {"concept": "Height", "value": "tall for her age", "at": chart.moment(1, "10:00:00")} | fields
         record = chart.add(**given)
         Record.objects.bulk_create([record]) if hospital is None else chart.save()
         Record.objects.filter(key=record.key).update(received_at=at)
@@ -108,7 +108,7 @@ def test_the_letter_says_that_there_is_something_new_and_nothing_else(world: Wor
     assert office.recipients == ["alice@example.org"]
     assert letter["Subject"] == SAID
     assert f"{SITE}/" in text_of(letter)
-    for secret in (NUMBER, "Height", "170", "Ruhengeri", world.alice.given_name, world.alice.family_name, "alice "):
+    for secret in (NUMBER, "Height", "tall", "Ruhengeri", world.alice.given_name, world.alice.family_name, "alice "):
         assert secret not in f"{letter}"
     event = AuditEvent.objects.get(action="notice_sent")
     assert (event.patient_id, event.basis, event.details) == (world.alice.pk, "mail", {})
