@@ -43,3 +43,8 @@ def sheet(*, header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     writer.writerow(header)
     writer.writerows([cell(value) for value in row] for row in rows)
     return out.getvalue()
+
+
+def encoded(text: str) -> bytes:
+    """The file as bytes: UTF-8 behind the mark by which spreadsheets tell that it is."""
+    return text.encode("utf-8-sig")

@@ -22,7 +22,7 @@ from openmrs_sync.admin.page import STYLES
 from openmrs_sync.models import Inspection, ReceiptDay
 from passport.admin_site import actor_of
 from passport.audit import record_event
-from passport.sheets import sheet
+from passport.sheets import encoded, sheet
 
 if TYPE_CHECKING:
     _ReceiptDayAdmin = admin.ModelAdmin[ReceiptDay]
@@ -154,7 +154,7 @@ class CertificateAdmin(ReadOnly, _ReceiptDayAdmin):
         record_event(action="certificate_exported", actor=actor_of(request), now=now, hospital_id=hospital.pk)
         name = f"certificate-{hospital.code}-{now:%Y-%m-%d}.csv"
         return HttpResponse(
-            text,
+            encoded(text),
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
         )

@@ -14,7 +14,7 @@ from openmrs_sync import unmatched
 from openmrs_sync.admin.page import admin_context
 from passport.admin_site import actor_of
 from passport.audit import record_event
-from passport.sheets import sheet
+from passport.sheets import encoded, sheet
 
 
 @require_safe
@@ -56,7 +56,7 @@ def sheet_view(request: HttpRequest, hospital: Hospital) -> HttpResponse:
         details={"n_patients": len(lines), "reason": reason},
     )
     answer = HttpResponse(
-        sheet(header=unmatched.HEADER, rows=lines),
+        encoded(sheet(header=unmatched.HEADER, rows=lines)),
         content_type="text/csv; charset=utf-8",
         headers={"Cache-Control": "no-store"},
     )

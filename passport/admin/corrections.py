@@ -13,6 +13,7 @@ from passport.access import AccessRefused
 from passport.admin_site import actor_of, moment, short_id
 from passport.corrections import OPEN, State, answering
 from passport.models import CorrectionRequest
+from passport.sheets import encoded
 
 
 class AnswerForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -112,9 +113,8 @@ class CorrectionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def export(self, request: HttpRequest, queryset: QuerySet[CorrectionRequest]) -> HttpResponse:
         now = timezone.now()
         text = answering.export(requests=queryset.select_related("hospital"), actor=actor_of(request), now=now)
-        # The mark at the beginning tells spreadsheets that it is UTF-8.
         answer = HttpResponse(
-            f"\ufeff{text}", content_type="text/csv; charset=utf-8", headers={"Cache-Control": "no-store"}
+            encoded(text), content_type="text/csv; charset=utf-8", headers={"Cache-Control": "no-store"}
         )
         answer["Content-Disposition"] = f'attachment; filename="corrections-{now:%Y-%m-%d}.csv"'
         return answer

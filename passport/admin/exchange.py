@@ -16,7 +16,7 @@ from passport.admin.audited import AuditedAdmin
 from passport.admin_site import actor_of
 from passport.audit import record_event
 from passport.models import User
-from passport.sheets import LineRefused
+from passport.sheets import LineRefused, encoded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +68,7 @@ class SheetForm(forms.Form):
 
 def export_page(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     record_event(action=exchange.exported, actor=actor_of(request), now=timezone.now())
-    # The mark at the beginning tells spreadsheets that it is UTF-8.
-    answer = HttpResponse(f"\ufeff{exchange.export_sheet()}", content_type="text/csv; charset=utf-8")
+    answer = HttpResponse(encoded(exchange.export_sheet()), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{exchange.filename}"'
     return answer
 

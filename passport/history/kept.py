@@ -61,7 +61,8 @@ class Reading:
     def keep(self, *name: Hashable, n_records: Callable[[Made], int], make: Callable[[], Made]) -> Made:
         """What `make` gives, from memory where it was made before and no record has changed since.
 
-        `name`: all that it depends on besides what may be shown; so never what depends on the clock or the language.
+        `name`: all that it depends on besides what may be shown, such as a language, or which ends have come by now;
+        so nothing that is another one with every second.
         Whoever gets it does not change it.
         """
         key = (self._of, name)

@@ -86,8 +86,8 @@ def _write(file: BinaryIO, download: Download, *, paper_html: Paper, note: Note,
             bundle.writestr("README.txt", _read_me(papers, now=now))
         n_all = visible(scope).records.count()
         _write_json(bundle, scope, note=lambda n: note(n // 3, n_all), now=now)
-        # The mark at the beginning tells spreadsheets that it is UTF-8.
-        bundle.writestr("record.csv", "\ufeff" + _csv(scope, note=lambda n: note((n_all + n) // 3, n_all)))
+        table = _csv(scope, note=lambda n: note((n_all + n) // 3, n_all))
+        bundle.writestr("record.csv", sheets.encoded(table))
         summary = fhir.patient_summary(scope=scope, now=now)
         bundle.writestr("summary.json", json.dumps(summary, ensure_ascii=False, indent=1))
         with override(download.language or "en"):

@@ -82,9 +82,8 @@ def _file(patient: Patient, kind: str) -> HttpResponse:
     name = f'attachment; filename="who-looked.{kind}"'
     if kind == "json":
         return JsonResponse({"patient": str(patient.pk), "events": rows}, headers={"Content-Disposition": name})
-    # The mark at the beginning tells spreadsheets that it is UTF-8.
-    text = "\ufeff" + sheets.sheet(header=COLUMNS, rows=([row[column] for column in COLUMNS] for row in rows))
-    return HttpResponse(text, "text/csv; charset=utf-8", headers={"Content-Disposition": name})
+    text = sheets.sheet(header=COLUMNS, rows=([row[column] for column in COLUMNS] for row in rows))
+    return HttpResponse(sheets.encoded(text), "text/csv; charset=utf-8", headers={"Content-Disposition": name})
 
 
 def _row(look: history.Look) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def furnish(site: Site) -> dict[int, str]:
 
 
 def lines(alice: Client, hospital: Hospital, what: str = "") -> list[dict[str, str]]:
-    text = alice.get(f"/admin/hospitals/hospital/{hospital.pk}/not-linked.csv{what}").content.decode()
+    text = alice.get(f"/admin/hospitals/hospital/{hospital.pk}/not-linked.csv{what}").content.decode("utf-8-sig")
     assert not any(number in text for number in NUMBERS)
     return list(csv.DictReader(io.StringIO(text)))
 
