@@ -17,7 +17,7 @@ from hospitals.models import Hospital
 from openmrs_sync.models import Claim, ParkedRow
 from openmrs_sync.rows import chunks
 from openmrs_sync.stores import record_store
-from passport import audit
+from passport import audit, standing
 from passport.models import Link, LinkDecision, Patient, User
 from passport.models.links import LinkState
 
@@ -158,8 +158,10 @@ def decide(
     """Say that this person is, or is not, that patient. Remembered, can be undone, takes effect in this commit.
 
     `verdict`: "same" | "different". `patient_id`: which of the candidates is meant; the link's patient when left out.
+    A passport that was merged stands for the one that took it over: a held link names it until it is judged again.
     """
-    chosen = patient_id or link.patient_id
+    chosen = standing.who_took_over(patient_id or link.patient_id)
+    link = Link.objects.select_related("hospital").get(pk=link.pk)
     decision = LinkDecision.objects.create(
         hospital=link.hospital,
         person_uuid=link.person_uuid,

@@ -78,6 +78,13 @@ class NumberTaken(RegistrationRefused):
         super().__init__("This National ID leads to another patient already. Find out whose it is first.")
 
 
+class PassportMerged(RegistrationRefused):
+    kind = "passport_merged"
+
+    def __init__(self) -> None:
+        super().__init__("This passport was merged into another. Give the number to that one.")
+
+
 class ConsentMissing(RegistrationRefused):
     kind = "consent_missing"
 
@@ -234,10 +241,13 @@ def register_patient(
 def add_identifier(*, patient: Patient, national_id: str, actor: User | None, now: dt.datetime) -> PatientIdentifier:
     """Give the patient one more number, such as a reissued one. Having it already is fine.
 
-    Raises RegistrationRefused; NumberTaken when it is another patient's.
+    Raises RegistrationRefused; NumberTaken when it is another patient's, PassportMerged when this passport ended: whom
+    the number leads to would be shown where nobody looks any more.
     """
     number = acceptable_number(national_id)
     with transaction.atomic():
+        if standing.who_took_over(patient.pk) != patient.pk:
+            raise PassportMerged
         identifier, created = PatientIdentifier.objects.get_or_create(
             number=number, defaults={"patient": patient, "created_at": now}
         )

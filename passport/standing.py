@@ -4,6 +4,7 @@ Who may not: `closed_to_doctors`, which `access` asks. The holder reads their ow
 """
 
 import datetime as dt
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -15,6 +16,21 @@ from passport.models import Consent, OneTimeCode, Patient, User
 
 class StandingRefused(ValueError):
     """It cannot be recorded as asked. The message ends in the next step."""
+
+
+# --- merged ----------------------------------------------------------------------------------------------------------
+
+
+def who_took_over(patient_id: UUID) -> UUID:
+    """The passport that stands for this one: itself, unless it was merged. In a transaction: it is locked, so that no
+    merge and no undoing of one comes in between.
+    """
+    merged_into: UUID | None = patient_id
+    while merged_into is not None:
+        patient_id = merged_into
+        locked = Patient.objects.select_for_update(of=("self",)).filter(pk=patient_id)
+        merged_into = locked.values_list("merged_into", flat=True).get()
+    return patient_id
 
 
 # --- consent ----------------------------------------------------------------------------------------------------------

@@ -56,6 +56,9 @@ class PatientForm(forms.ModelForm):  # type: ignore[type-arg]
             if self.instance._state.adding:
                 self.add_error("national_id", "A passport begins with a National ID.")
             return
+        if self.instance.merged_into_id is not None:
+            self.add_error("national_id", str(registration.PassportMerged()))
+            return
         try:
             registration.acceptable_number(national_id)
         except registration.RegistrationRefused as error:

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from openmrs_sync import enricher, links
 from passport import erasure, merging, registration
+from passport.admin.patients import PatientForm
 from passport.models import Link, Merge, Patient, Record, User
 from passport.models.links import LinkState
 from tests.integration import world
@@ -173,3 +174,37 @@ def test_erasing_while_a_hospital_is_read_leaves_nothing_behind(
     assert not Link.objects.exists()
     world.synced(kigali.hospital)
     assert not Record.objects.exists()
+
+
+def test_what_is_said_of_a_passport_that_ended_counts_for_the_one_that_took_it_over(kigali: Site, grace: User) -> None:
+    """T27: the link was held between the two, so it still names the one that ended until the next look."""
+    world.register(ALICE), world.register(ALICE_TOO)
+    kigali.pretend.add_identifier(somebody(kigali, ALICE, 60.0), ALICE_TOO)
+    world.synced(kigali.hospital)
+    link = Link.objects.get()
+    kept, merged = link.patient, Patient.objects.exclude(pk=link.patient_id).get()
+    merging.merge(kept=kept, merged=merged, actor=grace, now=timezone.now())
+    # the admin's page was open since before
+    links.decide(link=link, verdict="different", actor=grace, now=timezone.now(), patient_id=merged.pk)
+    world.synced(kigali.hospital)
+    assert (weights(kigali, kept), Link.objects.get().state) == ([], LinkState.UNLINKED)
+
+
+def test_a_passport_that_ended_gets_no_number(grace: User) -> None:
+    """Whom it leads to would be shown under a passport that nobody opens any more."""
+    kept, merged = world.register(ALICE), world.register(ALICE_TOO)
+    before = merged.identifiers.get()
+    assert before.patient == merged  # as an admin's page has it that was open since before
+    merging.merge(kept=kept, merged=merged, actor=grace, now=timezone.now())
+    for patient in (merged, Patient.objects.get(pk=merged.pk)):
+        with pytest.raises(registration.PassportMerged):
+            registration.add_identifier(
+                patient=patient, national_id="1199080077777777", actor=grace, now=timezone.now()
+            )
+    with pytest.raises(registration.PassportMerged):
+        registration.correct_identifier(
+            identifier=before, national_id="1199080077777777", keeps_old=False, actor=grace, now=timezone.now()
+        )
+    assert {one.number for one in kept.identifiers.all()} == {ALICE, ALICE_TOO}
+    form = PatientForm({"national_id": "1199080077777777", "sex": "F"}, instance=Patient.objects.get(pk=merged.pk))
+    assert form.errors == {"national_id": [str(registration.PassportMerged())]}

@@ -7,6 +7,7 @@ _BRAKE, _CLAIMS = "openmrs_sync/brake.py", "openmrs_sync/claims.py"
 _STILLNESS, _LOOKS = "openmrs_sync/stillness.py", "openmrs_sync/looks.py"
 _MATCHING = "tests/unit/test_matcher.py"
 _MERGING = "tests/integration/test_accounts_merging.py"
+_LINKS, _REGISTRATION = "openmrs_sync/links.py", "passport/registration.py"
 
 JUDGING = (
     Mutant(
@@ -80,6 +81,22 @@ JUDGING = (
         new="or link.state in {LinkState.HELD, LinkState.ENDED}",
         why="who was told apart from one of two joined passports misses their records when they are parted",
         tests=(f"{_MERGING}::test_who_was_told_apart_from_a_passport_that_was_parted_again_is_linked_to_the_other",),
+    ),
+    Mutant(
+        name="said-of-a-passport-that-ended",
+        file=_LINKS,
+        old="chosen = standing.who_took_over(patient_id or link.patient_id)",
+        new="chosen = patient_id or link.patient_id",
+        why="who was told apart from a passport that was just merged is shown by the one that took it over",
+        tests=(f"{_MERGING}::test_what_is_said_of_a_passport_that_ended_counts_for_the_one_that_took_it_over",),
+    ),
+    Mutant(
+        name="a-number-for-nobody",
+        file=_REGISTRATION,
+        old="if standing.who_took_over(patient.pk) != patient.pk:",
+        new="if False:",
+        why="whom a number leads to is shown under a merged passport, which nobody opens",
+        tests=(f"{_MERGING}::test_a_passport_that_ended_gets_no_number",),
     ),
     Mutant(
         name="a-crowd-that-gathers-later",
