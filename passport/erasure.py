@@ -16,6 +16,7 @@ from passport import upward
 from passport.audit import record_event
 from passport.models import Entry, Link, Patient, PatientIdentifier, User
 from passport.models.accounts import Role
+from passport.models.links import LinkState
 
 
 class ErasureRefused(ValueError):
@@ -69,8 +70,17 @@ def _merged_into(patient_id: UUID) -> list[UUID]:
     return [*found, *(deeper for each in found for deeper in _merged_into(each))]
 
 
+def _held_between(persons: list[UUID]) -> list[UUID]:
+    """Links that are held between one of these and somebody else, and name the other: what was read while they were
+    linked is of the one who goes. The next look makes them anew, without it.
+    """
+    held = Link.objects.filter(state=LinkState.HELD).exclude(patient_id__in=persons).values_list("pk", "candidates")
+    named = {str(person) for person in persons}
+    return [pk for pk, candidates in held.iterator() if not named.isdisjoint(candidates)]
+
+
 def _erase(persons: list[UUID]) -> Erased:
-    link_ids = list(Link.objects.filter(patient_id__in=persons).values_list("pk", flat=True))
+    link_ids = [*Link.objects.filter(patient_id__in=persons).values_list("pk", flat=True), *_held_between(persons)]
     n_records = upward.forget_links(link_ids=link_ids)
     accounts = list(User.objects.filter(patient__in=persons, role=Role.PATIENT).values_list("pk", flat=True))
     n_identifiers, _ = PatientIdentifier.objects.filter(patient_id__in=persons).delete()

@@ -208,3 +208,19 @@ def test_a_passport_that_ended_gets_no_number(grace: User) -> None:
     assert {one.number for one in kept.identifiers.all()} == {ALICE, ALICE_TOO}
     form = PatientForm({"national_id": "1199080077777777", "sex": "F"}, instance=Patient.objects.get(pk=merged.pk))
     assert form.errors == {"national_id": [str(registration.PassportMerged())]}
+
+
+def test_nothing_of_an_erased_person_stays_with_a_link_that_is_held_between_two(kigali: Site, grace: User) -> None:
+    """The person came to carry another holder's number too: the link may name that one, and the records do not."""
+    world.register(ALICE)
+    person = somebody(kigali, ALICE, 60.0)
+    world.synced(kigali.hospital)
+    erased = Patient.objects.get()
+    other = world.register(ALICE_TOO, sex="M")
+    kigali.pretend.add_identifier(person, ALICE_TOO)
+    world.synced(kigali.hospital, deep=False)
+    Link.objects.update(patient=other)  # as when the other one's id is the smaller
+    erasure.erase(patient=erased, confirmation=str(erased.pk), actor=grace, now=timezone.now())
+    assert not Record.objects.filter(patient_id=erased.pk).exists()
+    world.synced(kigali.hospital)
+    assert (Link.objects.get().state, weights(kigali, other)) == (LinkState.HELD, [])

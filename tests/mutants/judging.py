@@ -7,7 +7,7 @@ _BRAKE, _CLAIMS = "openmrs_sync/brake.py", "openmrs_sync/claims.py"
 _STILLNESS, _LOOKS = "openmrs_sync/stillness.py", "openmrs_sync/looks.py"
 _MATCHING = "tests/unit/test_matcher.py"
 _MERGING = "tests/integration/test_accounts_merging.py"
-_LINKS, _REGISTRATION = "openmrs_sync/links.py", "passport/registration.py"
+_LINKS, _REGISTRATION, _ERASURE = "openmrs_sync/links.py", "passport/registration.py", "passport/erasure.py"
 
 JUDGING = (
     Mutant(
@@ -97,6 +97,14 @@ JUDGING = (
         new="if False:",
         why="whom a number leads to is shown under a merged passport, which nobody opens",
         tests=(f"{_MERGING}::test_a_passport_that_ended_gets_no_number",),
+    ),
+    Mutant(
+        name="erased-but-for-who-is-held",
+        file=_ERASURE,
+        old=", flat=True), *_held_between(persons)]",
+        new=", flat=True)]",
+        why="records of somebody who was erased stay in the store as long as their link is held",
+        tests=(f"{_MERGING}::test_nothing_of_an_erased_person_stays_with_a_link_that_is_held_between_two",),
     ),
     Mutant(
         name="a-crowd-that-gathers-later",
