@@ -43,7 +43,7 @@ def look(session: Session, *, deep: bool | None, now: datetime, with_voids: bool
     kept = None if is_deep else _kept_census(session, ours=ours)
     census = kept or _take_census(session, placeholders=placeholders, with_numbered=is_deep)
     seen = watcher.look(session.source.fetch, schema=session.schema, heads=_heads(session.watermark))
-    if seen.is_quiet or (census.n_identifiers == 0 and session.watermark.n_identifiers > 0):
+    if seen.is_quiet or _has_lost_all_numbers(session, census=census):
         raise SourceWentQuiet(
             "The hospital answered, but there was nothing to read where there used to be something. "
             "Nothing was changed. Check with the hospital's DBA that the account may still SELECT, "
@@ -65,6 +65,13 @@ def look(session: Session, *, deep: bool | None, now: datetime, with_voids: bool
     with transaction.atomic():
         links.mark_persons(hospital=session.hospital, person_ids=seen.persons, now=now)
         Watermark.objects.filter(pk=session.hospital.pk).update(**found)
+
+
+def _has_lost_all_numbers(session: Session, *, census: discovery.Census) -> bool:
+    """No identifier where there were some, and not because an admin chose other types since anybody was read."""
+    if census.n_identifiers or not session.watermark.n_identifiers:
+        return False
+    return links.linked(session.hospital).filter(fresh_config_version=session.hospital.config_version).exists()
 
 
 def _kept_census(session: Session, *, ours: bytes | None) -> discovery.Census | None:

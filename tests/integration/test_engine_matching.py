@@ -455,3 +455,14 @@ def test_settings_changed_while_a_batch_runs_hold_for_every_record_after_the_nex
     for found in world.shown(kigali.hospital).values():
         local = dt.datetime.fromisoformat(found.at_local or "").replace(tzinfo=dt.timezone(dt.timedelta(hours=9)))
         assert found.order_at == local.timestamp()
+
+
+def test_who_was_found_by_a_type_that_was_wrong_is_hidden_when_the_right_one_is_on_nobody(kigali: Site) -> None:
+    """Nothing to read where there used to be something is then what the admin said, and no sign of a lost right."""
+    seen(kigali, kigali.add_holder(ALICE), 60.0)
+    kigali.sync()
+    assert world.shown(kigali.hospital)
+    type(kigali.hospital).objects.update(national_id_types=["Old Identification Number"], config_version=2)
+    kigali.hospital.refresh_from_db()
+    kigali.sync(deep=False)
+    assert not world.shown(kigali.hospital)

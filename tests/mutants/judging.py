@@ -7,6 +7,7 @@ _BRAKE, _CLAIMS = "openmrs_sync/brake.py", "openmrs_sync/claims.py"
 _STILLNESS, _LOOKS = "openmrs_sync/stillness.py", "openmrs_sync/looks.py"
 _MATCHING = "tests/unit/test_matcher.py"
 _MERGING = "tests/integration/test_accounts_merging.py"
+_FOUND = f"{ENGINE}matching.py::test_who_was_found"
 _LINKS, _REGISTRATION, _ERASURE = "openmrs_sync/links.py", "passport/registration.py", "passport/erasure.py"
 
 JUDGING = (
@@ -105,6 +106,14 @@ JUDGING = (
         new=", flat=True)]",
         why="records of somebody who was erased stay in the store as long as their link is held",
         tests=(f"{_MERGING}::test_nothing_of_an_erased_person_stays_with_a_link_that_is_held_between_two",),
+    ),
+    Mutant(
+        name="a-wrong-type-for-ever",
+        file=_LOOKS,
+        old="filter(fresh_config_version=session.hospital.config_version).exists()",
+        new="exists()",
+        why="whoever was found by a type that an admin took back stays shown while the right one is on nobody",
+        tests=(f"{_FOUND}_by_a_type_that_was_wrong_is_hidden_when_the_right_one_is_on_nobody",),
     ),
     Mutant(
         name="a-crowd-that-gathers-later",

@@ -291,8 +291,8 @@ NOTICING = (
     Mutant(
         name="quiet-census",
         file=_LOOKS,
-        old="(census.n_identifiers == 0 and session.watermark.n_identifiers > 0)",
-        new="False",
+        old="seen.is_quiet or _has_lost_all_numbers(session, census=census):",
+        new="seen.is_quiet:",
         why="a filtered view of the identifiers hides every history",
         tests=(f"{RULES}brake.py::test_all_identifiers_gone_is_quiet_and_no_link_ends",),
     ),
