@@ -160,6 +160,7 @@ def settle(
     """Make the links of these persons what the matcher says; returns how many changed."""
     n_changed = 0
     fresh: list[Mapping[str, Any]] = []
+    held_still: dict[UUID, matcher.Verdict] = {}
     for person_id, person in persons.items():
         verdict, link = matches.verdicts.get(person_id), links.get(person_id)
         if verdict is None:
@@ -167,8 +168,11 @@ def settle(
                 n_changed += link_marks.end(link_ids=[link.pk], reason="no_number", now=now)
         elif link is None:
             fresh.append(_new_link(hospital=hospital, person=person, verdict=verdict, now=now))
-        else:
-            n_changed += _change(link=link, person=person, verdict=verdict, now=now)
+        elif n := _change(link=link, person=person, verdict=verdict, now=now):
+            n_changed += n
+        elif (link.state, link.patient_id) == (verdict.state, verdict.patient_id) and link.is_held:
+            held_still[link.pk] = verdict
+    _say_why(held_still)
     bulk.insert(Link, fresh, ignore_conflicts=True)
     return n_changed + len(fresh)
 
@@ -209,3 +213,13 @@ def _change(*, link: KnownLink, person: PersonRow, verdict: matcher.Verdict, now
         stale_since=Coalesce("stale_since", now),
         next_try_at=None,
     )
+
+
+def _say_why(verdicts: Mapping[UUID, matcher.Verdict]) -> None:
+    """Who is held still may be so for another reason by now, or between others: whoever decides is told of those."""
+    for part in chunks(verdicts):
+        links = Link.objects.filter(pk__in=part, state=LinkState.HELD)
+        for pk, reason, candidates in links.values_list("pk", "reason", "candidates"):
+            why, between = verdicts[pk].reason, [str(candidate) for candidate in verdicts[pk].candidates]
+            if (reason, candidates) != (why, between):
+                Link.objects.filter(pk=pk, state=LinkState.HELD, reason=reason).update(reason=why, candidates=between)

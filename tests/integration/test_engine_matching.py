@@ -130,6 +130,23 @@ def test_a_person_whose_numbers_lead_to_two_patients_is_held(kigali: Site) -> No
     assert list(Link.objects.values_list("state", "reason")) == [("held", "two_patients")]
 
 
+def test_who_is_held_for_another_reason_by_now_is_said_to_be(kigali: Site) -> None:
+    """Else whoever decides waits for a look that was, or is not offered the patient who is meant."""
+    first, second = sorted((world.register(ALICE), world.register(BOB)), key=lambda patient: patient.pk)
+    person = kigali.pretend.add_person(national_id=first.identifiers.get().number, sex="M")
+    kigali.sync()
+    decision = decide(Link.objects.get(), "same")
+    links.undo_decision(decision=decision, actor=User.objects.get(), now=timezone.now())
+    assert Link.objects.get().reason == "decision_undone"
+    kigali.sync(deep=False)
+    assert Link.objects.values_list("state", "reason").get() == ("held", "sex_differs")
+    kigali.pretend.add_identifier(person, second.identifiers.get().number)
+    kigali.sync(deep=False)
+    link = Link.objects.get()
+    assert (link.state, link.reason) == ("held", "two_patients")
+    assert link.candidates == [str(first.pk), str(second.pk)]
+
+
 def test_a_number_on_five_persons_is_held_and_a_placeholder_is_none(kigali: Site) -> None:
     """T49"""
     for number in (ALICE, BOB):

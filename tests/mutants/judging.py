@@ -116,6 +116,14 @@ JUDGING = (
         tests=(f"{_FOUND}_by_a_type_that_was_wrong_is_hidden_when_the_right_one_is_on_nobody",),
     ),
     Mutant(
+        name="held-for-what-was-once",
+        file=_IDENTITY,
+        old="if (reason, candidates) != (why, between):",
+        new="if False:",
+        why="whoever decides is told to wait for the next look, for ever, and is not offered the patient who is meant",
+        tests=(f"{ENGINE}matching.py::test_who_is_held_for_another_reason_by_now_is_said_to_be",),
+    ),
+    Mutant(
         name="a-crowd-that-gathers-later",
         file=_IDENTITY,
         old="        or person_id in crowded\n",
