@@ -66,7 +66,7 @@ def note(*, hospital: Hospital, losses: Losses, now: datetime) -> None:
 
 def suspend(*, hospital: Hospital) -> None:
     """An admin said that it is meant: the brake is off until one whole pass over the hospital has succeeded."""
-    Watermark.objects.get_or_create(pk=hospital.pk)
+    Watermark.objects.get_or_create(pk=hospital.pk, defaults={"epoch": hospital.epoch})
     Watermark.objects.filter(pk=hospital.pk).update(is_brake_suspended=True)
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from hospitals.models import Hospital, HospitalState
-from openmrs_sync.models import Breaker, SyncRun
+from openmrs_sync.models import Breaker, SyncRun, Watermark
 from passport.models import AuditEvent, Link
 from tests.integration.world import Site
 
@@ -131,6 +131,14 @@ def test_accept_changes_is_written_down(site: Site) -> None:
     run("sync")
     assert run("accept_changes", "kigali")[0] == 0
     assert AuditEvent.objects.filter(action="changes_accepted").exists()
+
+
+def test_changes_accepted_right_after_a_new_source_are_of_its_epoch(site: Site) -> None:
+    """Else the receipt counts no persons from then on."""
+    run("sync")
+    run("accept_source", "kigali")
+    run("accept_changes", "kigali")
+    assert Watermark.objects.get().epoch == Hospital.objects.get().epoch == 2
 
 
 def test_without_json_each_hospital_is_one_line_without_anybodys_number(site: Site) -> None:
