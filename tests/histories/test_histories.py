@@ -35,6 +35,7 @@ def test_a_history_that_once_ended_wrong_ends_equal(example: Example, place: Pla
         state.teardown()
 
 
+@pytest.mark.timeout(900)  # where others want the processor too
 def test_a_few_hundred_steps_end_equal(place: Place) -> None:
     """Of whatever kind: the stories of single failures are told by tests of their own."""
     machine = machine_at(place)
