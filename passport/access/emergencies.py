@@ -11,7 +11,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.mail import send_mail
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext, override
 
 from passport import letters
@@ -98,9 +98,13 @@ def own_emergency(*, user: User, emergency_id: UUID, now: dt.datetime) -> Emerge
 # --- the patient is told ----------------------------------------------------------------------------------------------
 
 
+#: The patient has not said that they have read it, or not since it was reviewed.
+UNREAD = Q(seen_at__isnull=True) | Q(reviewed_at__gt=F("seen_at"))
+
+
 def unseen_by(patient: Patient) -> list[EmergencyAccess]:
-    """What the patient's pages tell until they say that they have read it."""
-    found = EmergencyAccess.objects.filter(patient=patient, seen_at__isnull=True)
+    """What the patient's pages tell until they say that they have read it: the emergency, later what a review found."""
+    found = EmergencyAccess.objects.filter(UNREAD, patient=patient)
     return list(found.select_related("doctor", "hospital").order_by("-created_at"))
 
 
@@ -110,9 +114,19 @@ def of(patient: Patient) -> list[EmergencyAccess]:
     return list(found.select_related("doctor", "hospital").order_by("-created_at"))
 
 
-def mark_seen(*, patient: Patient, actor: User, emergency_id: UUID, now: dt.datetime) -> bool:
+def is_read(emergency: EmergencyAccess) -> bool:
+    """Whether `unseen_by` leaves it out."""
+    seen_at, reviewed_at = emergency.seen_at, emergency.reviewed_at
+    return seen_at is not None and (reviewed_at is None or reviewed_at <= seen_at)
+
+
+def mark_seen(*, patient: Patient, actor: User, emergency_id: UUID, outcome: str, now: dt.datetime) -> bool:
+    """The patient has read of it, with this outcome (empty: not reviewed yet). False where another stands there now."""
+    if outcome not in ("", *EmergencyAccess.Outcome.values):
+        return False
     with transaction.atomic():
-        unseen = EmergencyAccess.objects.filter(pk=emergency_id, patient=patient, seen_at__isnull=True)
+        # Reviewed since the page was made: what the patient has not seen, they have not read.
+        unseen = EmergencyAccess.objects.filter(UNREAD, pk=emergency_id, patient=patient, outcome=outcome)
         if not unseen.update(seen_at=now):
             return False
         record_event(
@@ -173,12 +187,15 @@ def _mail(patient: Patient) -> None:
 
 
 def review(*, emergency: EmergencyAccess, actor: User, outcome: str, note: str, now: dt.datetime) -> None:
-    """What the data protection officer made of it. Nobody reviews what they did themselves. Raises AccessRefused."""
+    """What the data protection officer made of it. Nobody reviews what they did themselves. Raises AccessRefused.
+
+    The patient reads the outcome, and again when it becomes another; not the note, which may change without a word.
+    """
     check_review(emergency=emergency, actor=actor, outcome=outcome)
     with transaction.atomic():
-        EmergencyAccess.objects.filter(pk=emergency.pk).update(
-            outcome=outcome, review_note=note.strip()[:1000], reviewed_by=actor, reviewed_at=now
-        )
+        reviewed = EmergencyAccess.objects.filter(pk=emergency.pk)
+        reviewed.update(review_note=note.strip()[:1000])
+        reviewed.exclude(outcome=outcome).update(outcome=outcome, reviewed_by=actor, reviewed_at=now)
         record_event(
             action="break_glass_reviewed",
             actor=actor,

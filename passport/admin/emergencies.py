@@ -26,9 +26,10 @@ class ReviewForm(forms.ModelForm):  # type: ignore[type-arg]
         model = EmergencyAccess
         fields = ("outcome", "review_note")
         help_texts = {
-            "outcome": "The patient does not read it. Unclear: ask the doctor, and come back. Not justified: the "
-            "account can be closed under Accounts, and the hospital told.",
-            "review_note": "For other officers: what you found out, and from whom. No name of a patient.",
+            "outcome": "The patient reads it in plain words, and that you follow it up. Unclear: ask the doctor, and "
+            "come back. Not justified: the account can be closed under Accounts, and the hospital told.",
+            "review_note": "For other officers, never shown to the patient: what you found out, and from whom. No name "
+            "of a patient.",
         }
 
     reviewer: Any = None  # set per request
@@ -119,6 +120,8 @@ class EmergencyAdmin(ShownLookups):
             return "nobody: no passport has this number"
         by_mail = f"mail {moment(emergency.mailed_at)} UTC" if emergency.mailed_at else "no mail sent"
         seen = f"read {moment(emergency.seen_at)} UTC" if emergency.seen_at else "not read yet"
+        if emergency.seen_at and not emergencies.is_read(emergency):
+            seen += ", the outcome not yet"
         return f"on their pages ({seen}); {by_mail}"
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -93,6 +93,14 @@ ROLES: Words = {
     "system": gettext_lazy("Patient Passport itself"),
 }
 
+#: What a review of an emergency found: the basis of its audit row.
+REVIEWED = "break_glass_reviewed"
+FOUND: Words = {
+    "justified": gettext_lazy("it was in order"),
+    "unclear": gettext_lazy("it is not clear yet whether it was in order; the doctor is asked"),
+    "not_justified": gettext_lazy("it was not in order; it is followed up with the doctor and the hospital"),
+}
+
 #: Who had no login, by why they were let in; what they called themselves stands on the page of links.
 WITHOUT_LOGIN: Words = {"share": gettext_lazy("Somebody with a link of yours")}
 #: What is done with a code from the desk comes before any login.
@@ -117,7 +125,7 @@ def look_words(look: Look, *, now: dt.datetime) -> LookWords:
     )
     who = look.who or str(nameless)
     what = str(ACTIONS.get(look.action, "")) or look.action.replace("_", " ")
-    why = str(BASES.get(look.basis, ""))
+    why = str((FOUND if look.action == REVIEWED else BASES).get(look.basis, ""))
     if look.was_refused:
         what, why = _("was refused"), _("They tried to see your record. Nothing was shown.")
     return LookWords(

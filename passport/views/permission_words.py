@@ -6,11 +6,13 @@ from uuid import UUID
 
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from passport.access import emergencies
 from passport.forms import CATEGORY_NAMES
 from passport.models import AccessGrant, EmergencyAccess, Hide, Proxy, User
 from passport.permission_forms import SET_NAMES
-from passport.views.words import local, names, when
+from passport.views.words import Words, local, names, when
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,31 @@ class EmergencyLine:
     who: str
     when: str
     reason: str
+    outcome: str  # as the form sends it back: what was read; empty when nobody has reviewed it yet
+    found: str  # the outcome in words, and what follows
     is_seen: bool
+
+
+#: What a review found, for the patient: neither the officer's name nor their note.
+FOUND: Words = {
+    EmergencyAccess.Outcome.JUSTIFIED: gettext_lazy(
+        "A data protection officer looked at this (%(when)s). It was in order, and nothing more follows."
+    ),
+    EmergencyAccess.Outcome.UNCLEAR: gettext_lazy(
+        "A data protection officer looked at this (%(when)s). It is not clear yet whether it was in order. The doctor "
+        "is being asked; what comes of it will be told here."
+    ),
+    EmergencyAccess.Outcome.NOT_JUSTIFIED: gettext_lazy(
+        "A data protection officer looked at this (%(when)s). It was not in order. They follow it up with the doctor "
+        "and the hospital; ask the data protection officer of your health authority what was done."
+    ),
+}
+
+
+def review_words(emergency: EmergencyAccess, *, now: dt.datetime) -> str:
+    if emergency.reviewed_at is None or emergency.outcome not in FOUND:
+        return _("A data protection officer has still to look at this. What they find will be told here.")
+    return str(FOUND[emergency.outcome]) % {"when": when(emergency.reviewed_at, now=now)}
 
 
 def emergency_who(*, doctor: User, hospital_name: str) -> str:
@@ -100,7 +126,9 @@ def emergency_line(emergency: EmergencyAccess, *, now: dt.datetime) -> Emergency
         who=emergency_who(doctor=emergency.doctor, hospital_name=emergency.hospital.name if emergency.hospital else ""),
         when=when(emergency.created_at, now=now),
         reason=emergency.reason,
-        is_seen=emergency.seen_at is not None,
+        outcome=emergency.outcome,
+        found=review_words(emergency, now=now),
+        is_seen=emergencies.is_read(emergency),
     )
 
 

@@ -170,7 +170,10 @@ def emergency_seen(request: HttpRequest, account: User, emergency_id: UUID) -> H
     patient = _own(account)
     if patient is None:
         return refused(request, account, patient_id=None)
-    emergencies.mark_seen(patient=patient, actor=account, emergency_id=emergency_id, now=timezone.now())
+    outcome = request.POST.get("outcome", "")
+    emergencies.mark_seen(
+        patient=patient, actor=account, emergency_id=emergency_id, outcome=outcome, now=timezone.now()
+    )
     return _back("permissions")
 
 

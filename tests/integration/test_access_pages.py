@@ -512,6 +512,71 @@ def test_an_officer_reviews_an_emergency_in_admin(world: World) -> None:
     assert "still to review" in said(admin, reverse("admin:passport_emergencyaccess_changelist"))
 
 
+@pytest.mark.parametrize(
+    "outcome, told, in_the_list",
+    [
+        ("justified", "It was in order, and nothing more follows.", "An administrator: it was in order"),
+        ("unclear", "The doctor is being asked", "it is not clear yet whether it was in order"),
+        ("not_justified", "It was not in order. They follow it up", "it was not in order; it is followed up"),
+    ],
+)
+def test_the_patient_reads_what_the_review_of_an_emergency_found(
+    outcome: str, told: str, in_the_list: str, world: World
+) -> None:
+    made = emergencies.break_glass(user=world.charlie, national_id=NUMBER, reason=REASON, now=timezone.now())
+    alice, seen = world.browser("alice"), reverse("emergency_seen", args=[made.pk])
+    assert "A data protection officer has still to look at this" in said(alice, reverse("home"))
+    alice.post(seen)
+    assert REASON not in said(alice, reverse("home"))
+    note = "The ward never heard of it."
+    emergencies.review(emergency=made, actor=world.admin, outcome=outcome, note=note, now=timezone.now())
+    for address in (reverse("home"), reverse("permissions")):
+        page = said(alice, address)
+        assert told in page
+        assert f'name="outcome" value="{outcome}"' in page
+        assert note not in page
+    listed = said(alice, reverse("who_looked"))
+    assert in_the_list in listed
+    assert note not in listed
+    assert in_the_list.rpartition(": ")[2] in said(alice, reverse("who_looked_file", args=["csv"]))
+    alice.post(seen, {"outcome": outcome})
+    assert told not in said(alice, reverse("home"))
+    assert told in said(alice, reverse("permissions"))
+
+
+def test_an_outcome_that_came_while_the_patient_read_is_still_told(world: World) -> None:
+    made = emergencies.break_glass(user=world.charlie, national_id=NUMBER, reason=REASON, now=timezone.now())
+    alice, seen = world.browser("alice"), reverse("emergency_seen", args=[made.pk])
+    said(alice, reverse("home"))
+    emergencies.review(emergency=made, actor=world.admin, outcome="unclear", note="", now=timezone.now())
+    for typed in ({}, {"outcome": ""}, {"outcome": "justified"}, {"outcome": "\0"}):
+        alice.post(seen, typed)
+        assert "The doctor is being asked" in said(alice, reverse("home"))
+    assert not AuditEvent.objects.filter(action="break_glass_seen").exists()
+    alice.post(seen, {"outcome": "unclear"})
+    assert "The doctor is being asked" not in said(alice, reverse("home"))
+    assert AuditEvent.objects.filter(action="break_glass_seen").count() == 1
+    address = reverse("admin:passport_emergencyaccess_change", args=[made.pk])
+    assert "the outcome not yet" not in said(world.browser("admin"), address)
+    emergencies.review(emergency=made, actor=world.admin, outcome="unclear", note="Asked twice.", now=timezone.now())
+    assert "The doctor is being asked" not in said(alice, reverse("home"))  # nothing new to the patient
+    emergencies.review(emergency=made, actor=world.admin, outcome="justified", note="", now=timezone.now())
+    assert "It was in order" in said(alice, reverse("home"))
+    assert "the outcome not yet" in said(world.browser("admin"), address)
+
+
+def test_what_a_review_found_is_told_to_the_patient_alone(world: World) -> None:
+    made = emergencies.break_glass(user=world.charlie, national_id=NUMBER, reason=REASON, now=timezone.now())
+    emergencies.review(emergency=made, actor=world.admin, outcome="not_justified", note="", now=timezone.now())
+    for who in ("charlie", "bob"):
+        page = world.browser(who).get(reverse("patient_overview", args=[world.alice.pk])).content.decode()
+        assert "It was not in order" not in page
+    bob = world.browser("bob")
+    bob.post(reverse("emergency_seen", args=[made.pk]), {"outcome": "not_justified"})
+    made.refresh_from_db()
+    assert made.seen_at is None
+
+
 def test_an_admin_claims_rows_for_a_doctor_and_undoes_it(world: World) -> None:
     uuid = Record.objects.get(concept="Weight").provider_uuid
     row = Doctor.objects.create(hospital=world.there, provider_uuid=uuid, name="Dr C", created_at=world.now)

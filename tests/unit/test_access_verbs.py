@@ -339,8 +339,8 @@ def test_the_patient_is_told_until_they_have_read_it(cast: Cast) -> None:
     assert emergencies.unseen_by(cast.alice) == [made]
     other = make_patient(national_id="AB1234", now=NOW, username="other")
     assert other.user is not None
-    assert not emergencies.mark_seen(patient=other, actor=other.user, emergency_id=made.pk, now=NOW)
-    assert emergencies.mark_seen(patient=cast.alice, actor=cast.user, emergency_id=made.pk, now=NOW)
+    assert not emergencies.mark_seen(patient=other, actor=other.user, emergency_id=made.pk, outcome="", now=NOW)
+    assert emergencies.mark_seen(patient=cast.alice, actor=cast.user, emergency_id=made.pk, outcome="", now=NOW)
     assert emergencies.unseen_by(cast.alice) == []
     assert emergencies.of(cast.alice) == [made]
 
