@@ -55,6 +55,7 @@ def look(session: Session, *, deep: bool | None, now: datetime, with_voids: bool
     found: dict[str, Any] = {"heads": _as_json(seen.heads), "n_identifiers": census.n_identifiers}
     if not kept:
         found["still"] = stillness.keep(census, ours=ours, judged=settled.judged) if settled.is_as_it_was else {}
+        found["still"]["types"] = sorted(session.identifier_type_ids)
     if is_deep:
         found |= _look_deeper(session, census=census, persons=seen.persons, now=now)
     elif with_voids and ("obs", "voided_by") in session.schema.indexes:
@@ -68,15 +69,15 @@ def look(session: Session, *, deep: bool | None, now: datetime, with_voids: bool
 
 
 def _has_lost_all_numbers(session: Session, *, census: discovery.Census) -> bool:
-    """No identifier where there were some, and not because an admin chose other types since anybody was read."""
-    if census.n_identifiers or not session.watermark.n_identifiers:
-        return False
-    return links.linked(session.hospital).filter(fresh_config_version=session.hospital.config_version).exists()
+    """No identifier where there were some, and not because an admin chose other types since."""
+    types = sorted(session.identifier_type_ids)
+    is_lost = census.n_identifiers == 0 and session.watermark.n_identifiers > 0
+    return is_lost and session.watermark.still.get("types", types) == types
 
 
 def _kept_census(session: Session, *, ours: bytes | None) -> discovery.Census | None:
     """The last census, of which nothing has moved; None when it must be taken."""
-    if ours is None or not session.watermark.still:
+    if ours is None or "of" not in session.watermark.still:
         return None
     read = discovery.read_identifiers(session.source.fetch, identifier_type_ids=session.identifier_type_ids)
     return stillness.recall(session.watermark.still, ours=ours, identifiers=read)

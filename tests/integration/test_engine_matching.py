@@ -483,3 +483,13 @@ def test_who_was_found_by_a_type_that_was_wrong_is_hidden_when_the_right_one_is_
     kigali.hospital.refresh_from_db()
     kigali.sync(deep=False)
     assert not world.shown(kigali.hospital)
+
+
+def test_numbers_that_are_gone_after_another_setting_was_changed_are_a_lost_right(kigali: Site) -> None:
+    """T40"""
+    seen(kigali, kigali.add_holder(ALICE), 60.0)
+    kigali.sync()
+    type(kigali.hospital).objects.update(time_zone="Asia/Tokyo", config_version=2)
+    kigali.pretend.execute("DELETE FROM patient_identifier")
+    assert world.sync(kigali.hospital, deep=False).status == "quiet"
+    assert world.shown(kigali.hospital)

@@ -110,8 +110,8 @@ JUDGING = (
     Mutant(
         name="a-wrong-type-for-ever",
         file=_LOOKS,
-        old="filter(fresh_config_version=session.hospital.config_version).exists()",
-        new="exists()",
+        old='return is_lost and session.watermark.still.get("types", types) == types',
+        new="return is_lost",
         why="whoever was found by a type that an admin took back stays shown while the right one is on nobody",
         tests=(f"{_FOUND}_by_a_type_that_was_wrong_is_hidden_when_the_right_one_is_on_nobody",),
     ),
