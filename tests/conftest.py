@@ -11,12 +11,16 @@ from typing import Any
 
 import django
 import pytest
+from django.conf import settings
 
 from tests.audit_fixtures import liftable_audit  # noqa: F401 - a fixture, autouse
 from tests.chromium import browser, open_page  # noqa: F401 - fixtures
 from tests.openmrs.server import MariaDBServer
 from tests.parts import MISSING, require
-from tests.stores import chosen
+from tests.stores import chosen, suites
+
+if settings.configured:  # the run would stand on whatever database they name, and remove it at the end
+    raise pytest.UsageError("the settings were read before the tests could say theirs: unset DJANGO_SETTINGS_MODULE")
 
 # One folder per process (pytest-xdist starts several), outside the checkout: the demo may be running there.
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
@@ -58,9 +62,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture, marker in MARKED_BY_FIXTURE.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(marker)
+        if suites.belongs(item):
+            item.add_marker("every_store")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.line(chosen.told())
+    for report in terminalreporter.stats.get("passed", []):
+        for _name, told in (each for each in report.user_properties if each[0] == "store"):
+            terminalreporter.line(f"on {told}")
     reasons = Counter(reason for report in terminalreporter.stats.get("skipped", []) if (reason := reason_of(report)))
     if reasons:
         terminalreporter.section("NOT TESTED", sep="!")

@@ -22,6 +22,8 @@ def _sources(sources_on_loopback: None) -> None:
 @pytest.fixture(autouse=True, params=["render in turn", "render ahead"])
 def _rendering(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other thread renders what it has read where writing is waiting for another process."""
+    if request.param == "render ahead" and not reads_ahead():
+        pytest.skip("nothing is read ahead on this store")
     monkeypatch.setattr(type(record_store()), "is_elsewhere", request.param == "render ahead")
 
 
@@ -57,6 +59,11 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+def reads_ahead() -> bool:
+    """Not where a worker that lost its claim may still write: what a batch finds depends on what was taken over."""
+    return not record_store().has_late_writers
+
+
 def n_ahead(threads: list[str]) -> int:
     return len([name for name in threads if name.startswith("read-ahead")])
 
@@ -70,7 +77,7 @@ def test_the_next_batch_is_read_by_another_thread(
         threads.clear()
     world.synced(kigali.hospital, full=full)
 
-    assert (len(threads), n_ahead(threads)) == (12, 11)
+    assert (len(threads), n_ahead(threads)) == (12, 11 if reads_ahead() else 0)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
 
 
@@ -87,7 +94,7 @@ def test_the_next_batch_is_rendered_by_that_thread_where_writing_is_waiting(
     world.synced(kigali.hospital)
 
     assert len(names) == 12, "each once"
-    assert n_ahead(names) == (11 if record_store().is_elsewhere else 0)
+    assert n_ahead(names) == (11 if record_store().is_elsewhere and reads_ahead() else 0)
 
 
 @pytest.mark.parametrize("old, new", [(3, 2), (2, 3)])
@@ -103,7 +110,7 @@ def test_what_was_read_ahead_of_a_row_that_moved_is_read_again(
 
     record = world.shown(kigali.hospital)["obs", moved]
     assert record.link_id == Link.objects.get(person_id=people[new]).pk
-    assert len(threads) == 13
+    assert len(threads) == (13 if reads_ahead() else 12)
     assert world.verified(kigali.hospital).as_dict()["n_unexplained"] == 0
 
 

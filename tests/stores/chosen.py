@@ -28,6 +28,15 @@ def urls(*, sqlite: Path, worker: str) -> dict[str, str]:
     return {"DATABASE_URL": os.environ[ADDRESS].format(name=f"passport_{worker}"), "CONTROL_DATABASE_URL": control}
 
 
+def told() -> str:
+    """On which stores this process stands, by the connections that its tests had."""
+    from django.db import connections
+
+    from passport.router import records_alias
+
+    return f"store: {connections['default'].vendor}, records: {connections[records_alias()].vendor}"
+
+
 def _started(store: str) -> PostgresServer | MongoServer:
     server: PostgresServer | MongoServer
     if store == "postgresql":
