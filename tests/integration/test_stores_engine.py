@@ -23,6 +23,7 @@ FEWEST_TESTS, FEWEST_WRITTEN = 300, 1_000
 
 class TestPostgresql:
     def test_the_suites_of_the_engine_pass(self, tmp_path: Path, record_property: Property) -> None:
+        require("mariadb")
         with PostgresServer(require("postgresql")) as server:
             outcome = suites.run(store="postgresql", address=server.url("{name}"), folder=tmp_path)
             n_written, n_links = inserted(server, "passport_record"), inserted(server, "passport_link")
@@ -34,6 +35,7 @@ class TestPostgresql:
 
 class TestMongodb:
     def test_the_suites_of_the_engine_pass(self, tmp_path: Path, record_property: Property) -> None:
+        require("mariadb")
         with MongoServer(require("mongodb")) as server:
             outcome = suites.run(store="mongodb", address=server.url("{name}"), folder=tmp_path)
             n_written = written(server)
