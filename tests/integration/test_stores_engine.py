@@ -1,8 +1,8 @@
 """No guarantee of the engine is weaker on another store: its own suites once more, on PostgreSQL and with MongoDB.
 
 The servers are ours, and each is asked afterwards what was written to it: a run that stood on another store would have
-passed as well. A class for each, with two tests in each, so that pytest-xdist gives no worker the second class while
-the suites of the first run.
+passed as well. A class for each, with three tests in each: pytest-xdist gives more to a worker that has two or fewer,
+and one worker would run the suites of both stores.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,47 +22,57 @@ Property = Callable[[str, object], None]
 FEWEST_TESTS, FEWEST_ROWS, FEWEST_WRITES = 300, 1_000, 100
 
 
+@pytest.fixture(scope="class")
+def postgres() -> Iterator[PostgresServer]:
+    require("mariadb")
+    with PostgresServer(require("postgresql")) as server:
+        yield server
+
+
+@pytest.fixture(scope="class")
+def on_postgres(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return suites.run(store="postgresql", address=postgres.url("{name}"), folder=tmp_path_factory.mktemp("suites"))
+
+
 class TestPostgresql:
-    @pytest.fixture(scope="class")
-    def server(self) -> Iterator[PostgresServer]:
-        require("mariadb")
-        with PostgresServer(require("postgresql")) as server:
-            yield server
+    def test_the_suites_of_the_engine_pass(self, on_postgres: Outcome) -> None:
+        assert on_postgres.exit_code == 0, on_postgres.output
 
-    @pytest.fixture(scope="class")
-    def outcome(self, server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-        return suites.run(store="postgresql", address=server.url("{name}"), folder=tmp_path_factory.mktemp("suites"))
+    def test_they_are_not_a_few(self, on_postgres: Outcome) -> None:
+        assert on_postgres.n_passed >= FEWEST_TESTS, on_postgres.output
 
-    def test_the_suites_of_the_engine_pass(self, outcome: Outcome) -> None:
-        assert outcome.exit_code == 0, outcome.output
-        assert outcome.n_passed >= FEWEST_TESTS, outcome.output
-
-    def test_they_were_written_there(self, outcome: Outcome, server: PostgresServer, record_property: Property) -> None:
-        assert "store: postgresql, records: postgresql" in outcome.output
-        n_rows = inserted(server, "passport_record")
-        record_property("store", f"PostgreSQL: {outcome}, {n_rows} records inserted")
+    def test_they_were_written_there(
+        self, on_postgres: Outcome, postgres: PostgresServer, record_property: Property
+    ) -> None:
+        assert "store: postgresql, records: postgresql" in on_postgres.output
+        n_rows = inserted(postgres, "passport_record")
+        record_property("store", f"PostgreSQL: {on_postgres}, {n_rows} records inserted")
         assert n_rows >= FEWEST_ROWS
 
 
+@pytest.fixture(scope="class")
+def mongo() -> Iterator[MongoServer]:
+    require("mariadb")
+    with MongoServer(require("mongodb")) as server:
+        yield server
+
+
+@pytest.fixture(scope="class")
+def on_mongo(mongo: MongoServer, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return suites.run(store="mongodb", address=mongo.url("{name}"), folder=tmp_path_factory.mktemp("suites"))
+
+
 class TestMongodb:
-    @pytest.fixture(scope="class")
-    def server(self) -> Iterator[MongoServer]:
-        require("mariadb")
-        with MongoServer(require("mongodb")) as server:
-            yield server
+    def test_the_suites_of_the_engine_pass(self, on_mongo: Outcome) -> None:
+        assert on_mongo.exit_code == 0, on_mongo.output
 
-    @pytest.fixture(scope="class")
-    def outcome(self, server: MongoServer, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-        return suites.run(store="mongodb", address=server.url("{name}"), folder=tmp_path_factory.mktemp("suites"))
+    def test_they_are_not_a_few(self, on_mongo: Outcome) -> None:
+        assert on_mongo.n_passed >= FEWEST_TESTS, on_mongo.output
 
-    def test_the_suites_of_the_engine_pass(self, outcome: Outcome) -> None:
-        assert outcome.exit_code == 0, outcome.output
-        assert outcome.n_passed >= FEWEST_TESTS, outcome.output
-
-    def test_they_were_written_there(self, outcome: Outcome, server: MongoServer, record_property: Property) -> None:
-        assert "store: sqlite, records: mongodb" in outcome.output
-        n_writes = writes(server)
-        record_property("store", f"MongoDB + SQLite: {outcome}, {n_writes} writes")
+    def test_they_were_written_there(self, on_mongo: Outcome, mongo: MongoServer, record_property: Property) -> None:
+        assert "store: sqlite, records: mongodb" in on_mongo.output
+        n_writes = writes(mongo)
+        record_property("store", f"MongoDB + SQLite: {on_mongo}, {n_writes} writes")
         assert n_writes >= FEWEST_WRITES
 
 
