@@ -81,8 +81,8 @@ class ParkedRowAdmin(ReadOnly, _ParkedRowAdmin):
         return moment(row.parked_at)
 
     @admin.display(description="attempts", ordering="attempts")
-    def tried(self, row: ParkedRow) -> str:
-        return f"{row.attempts}, last {moment(row.tried_at)}"
+    def tried(self, row: ParkedRow) -> SafeString:
+        return format_html('{} <span class="sync-note">last {}</span>', row.attempts, moment(row.tried_at))
 
     @admin.display(description="next try (UTC)", ordering="next_try_at")
     def shown_next_try_at(self, row: ParkedRow) -> str:
@@ -95,8 +95,15 @@ class ParkedRowAdmin(ReadOnly, _ParkedRowAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        self._check_may_replay(request)
         row = self.get_object(request, object_id)
-        why, next_step = words.parked_reason(row.reason) if row else ("", "")
+        if row is None:
+            # Good news as a rule: Django's own "perhaps it was deleted" would frighten.
+            self.message_user(
+                request, "This row is not parked any more: it was read, or the hospital has changed it.", messages.INFO
+            )
+            return HttpResponseRedirect(reverse("admin:openmrs_sync_parkedrow_changelist"))
+        why, next_step = words.parked_reason(row.reason)
         context = {**(extra_context or {}), "row": row, "why": why, "next_step": next_step}
         return super().change_view(request, object_id, form_url, context)
 

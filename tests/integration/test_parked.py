@@ -176,9 +176,20 @@ def test_the_list_says_why_and_what_to_do(alice: Client, hospital: Hospital) -> 
         assert why in text
         assert next_step in text
         assert "2026-03-10 12:34" in text
-    assert ">3, last " in alice.get(LIST).content.decode(), "attempts"
+    assert '>3 <span class="sync-note">last ' in alice.get(LIST).content.decode(), "attempts"
     ParkedRow.objects.update(reason="some_new_reason")
     assert "some new reason" in alice.get(LIST).content.decode()
+
+
+def test_a_row_that_is_not_parked_any_more_leads_to_the_list_with_a_word(alice: Client, hospital: Hospital) -> None:
+    (row,) = park(linked(hospital, 7), 1)
+    gone = row.pk
+    row.delete()
+    answer = alice.get(f"{LIST}{gone}/change/", follow=True)
+    assert answer.redirect_chain == [(LIST, 302)]
+    page = answer.content.decode()
+    assert "This row is not parked any more" in page
+    assert "Perhaps it was deleted" not in page
 
 
 def test_an_empty_list_is_a_sentence(alice: Client) -> None:
