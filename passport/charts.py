@@ -290,11 +290,20 @@ def key_band() -> SafeString:
 SMALL_WIDTH, SMALL_HEIGHT, SMALL_EDGE = 96, 32, 5
 
 
-def small_curve(
-    *, numbers: Sequence[float], low: float | None, high: float | None, is_out: bool, words: str
-) -> SafeString:
-    """At least two numbers, oldest first, evenly spaced, over the range of the newest. `words` say the same."""
-    bounds = [bound for bound in (low, high) if bound is not None]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmallCurve:
+    """At least two numbers, oldest first, and the range of the newest."""
+
+    numbers: Sequence[float]
+    low: float | None
+    high: float | None
+    is_out: bool
+
+
+def small_curves(curves: Sequence[SmallCurve], *, words: str) -> SafeString:
+    """Evenly spaced, on one scale, over their ranges. `words` say the same."""
+    numbers = [number for curve in curves for number in curve.numbers]
+    bounds = [bound for curve in curves for bound in (curve.low, curve.high) if bound is not None]
     # A range far away from the numbers would press them flat.
     least, most = min(numbers), max(numbers)
     span = (most - least) or abs(most) or 1.0
@@ -307,20 +316,25 @@ def small_curve(
         part = (min(max(number, bottom), top) - bottom) / (top - bottom)
         return round(SMALL_HEIGHT - SMALL_EDGE - part * (SMALL_HEIGHT - 2 * SMALL_EDGE), 1)
 
-    step = (SMALL_WIDTH - 2 * SMALL_EDGE) / (len(numbers) - 1)
-    places = [(round(SMALL_EDGE + index * step, 1), y(number)) for index, number in enumerate(numbers)]
+    drawn = [_small_band(curve.low, curve.high, y) for curve in curves] + [_small_line(curve, y) for curve in curves]
     return format_html(
-        '<svg class="small-curve" width="{}" height="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}'
-        '<polyline class="chart-line" points="{}"/><g class="chart-mark {}">'
-        '<circle cx="{}" cy="{}" r="3.4"/></g></svg>',
+        '<svg class="small-curve" width="{}" height="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>',
         SMALL_WIDTH,
         SMALL_HEIGHT,
         SMALL_WIDTH,
         SMALL_HEIGHT,
         words,
-        _small_band(low, high, y),
+        format_html_join("", "{}", ((part,) for part in drawn)),
+    )
+
+
+def _small_line(curve: SmallCurve, y: Callable[[float], float]) -> SafeString:
+    step = (SMALL_WIDTH - 2 * SMALL_EDGE) / (len(curve.numbers) - 1)
+    places = [(round(SMALL_EDGE + index * step, 1), y(number)) for index, number in enumerate(curve.numbers)]
+    return format_html(
+        '<polyline class="chart-line" points="{}"/><g class="chart-mark {}"><circle cx="{}" cy="{}" r="3.4"/></g>',
         " ".join(f"{x},{y_}" for x, y_ in places),
-        "is-out" if is_out else "is-in",
+        "is-out" if curve.is_out else "is-in",
         *places[-1],
     )
 

@@ -41,6 +41,9 @@ VITAL_SIGNS = {
     "5242": ("9279-1", "Respiratory rate"),
 }
 
+#: LOINC: both numbers of a blood pressure in one.
+BLOOD_PRESSURE = "85354-9"
+
 #: How hospitals write units (lower case, no blanks) → UCUM. What is not here stays a word, without a code.
 UNITS = {
     "mmhg": "mm[Hg]", "mm/hg": "mm[Hg]", "kg": "kg", "g": "g", "mg": "mg", "cm": "cm", "m": "m", "mm": "mm",

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from uuid import UUID, uuid5
 
 from passport.fhir.codes import (
+    BLOOD_PRESSURE,
     INTERPRETATIONS,
+    LOINC,
     TERMINOLOGY,
     VERIFICATION,
+    VITAL_SIGNS,
     Codes,
     Json,
     absent,
@@ -20,6 +23,7 @@ from passport.fhir.codes import (
 )
 from passport.history import RecordView, Standing, Stated
 from passport.history.encounters import encounter_key
+from passport.history.vitals import PRESSURE
 from passport.models import Patient
 from passport.models.patients import Sex
 
@@ -246,6 +250,30 @@ def observation(view: RecordView, names: Names, *, has_encounter: bool, qualifie
     if notes:
         resource["note"] = [{"text": note} for note in notes]
     return resource | origin(view) | _encounter(view, has_encounter)
+
+
+#: What is said of each number of a blood pressure.
+OF_A_COMPONENT = ("code", "valueQuantity", "interpretation", "referenceRange")
+
+
+def blood_pressure(upper: RecordView, lower: RecordView, names: Names, *, has_encounter: bool) -> Json:
+    """Both numbers of one measurement, as FHIR's profile of a blood pressure wants them: one Observation in two parts.
+
+    Its id is made of the upper one's, its identifiers are those of both.
+    """
+    both = [observation(view, names, has_encounter=has_encounter) for view in (upper, lower)]
+    parts = [{name: one[name] for name in OF_A_COMPONENT if name in one} for one in both]
+    for part, (loinc, display) in zip(parts, (VITAL_SIGNS[code] for code in PRESSURE), strict=True):
+        others = [each for each in part["code"].get("coding", []) if each["system"] != LOINC]
+        part["code"] = part["code"] | {"coding": [*others, coding(LOINC, loinc, display)]}
+    whole = {name: value for name, value in both[0].items() if name not in OF_A_COMPONENT}
+    notes = [note for one in both for note in one.get("note", [])]
+    return (
+        whole
+        | {"code": {"coding": [coding(LOINC, BLOOD_PRESSURE, "Blood pressure panel")], "text": "Blood pressure"}}
+        | {"component": parts, "identifier": [*both[0]["identifier"], *both[1]["identifier"]]}
+        | ({"note": notes} if notes else {})
+    )
 
 
 def _value(view: RecordView, names: Names) -> Json:

@@ -8,12 +8,15 @@ from passport.fhir.codes import LOINC, TERMINOLOGY, Json, absent, coding
 from passport.fhir.resources import Names
 from passport.history import Freshness, FreshnessState, Overview, RecordView, Stated
 from passport.history.encounters import encounter_key
+from passport.history.vitals import pressures, vitals_in_order
 
 ABSENT_SYSTEM = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips"
 #: Of sections that have no LOINC code.
 OURS, SOURCES = "urn:patient-passport:section", "sources"
 #: A hospital, and a sentence about it.
 SourceRow = tuple[str, str]
+#: The two numbers of a blood pressure.
+UPPER_LOWER = ("upper", "lower")
 NO_LIST = "No hospital that we read has told anything about this. That does not mean that there is nothing."
 
 
@@ -55,7 +58,13 @@ def of(shown: Overview, names: Names, *, encounters: Collection[str]) -> list[Se
             title="Latest results",
         ),
         _observations(
-            shown.latest_vitals, names, encounters, code="8716-3", display="Vital signs", title="Latest vital signs"
+            vitals_in_order(shown.latest_vitals),
+            names,
+            encounters,
+            lone=shown.repeated,
+            code="8716-3",
+            display="Vital signs",
+            title="Latest vital signs",
         ),
     ]
 
@@ -127,15 +136,31 @@ def _problems(shown: Overview, names: Names, encounters: Collection[str]) -> Sec
 
 
 def _observations(
-    views: Sequence[RecordView], names: Names, encounters: Collection[str], *, code: str, display: str, title: str
+    views: Sequence[RecordView],
+    names: Names,
+    encounters: Collection[str],
+    *,
+    code: str,
+    display: str,
+    title: str,
+    lone: Collection[str] = (),
 ) -> Section:
+    """`lone`: ids of those that are no part of a blood pressure, whatever they measure."""
+    lowers = pressures([view for view in views if view.id not in lone])
+    in_pairs = {view.id for view in lowers.values()}
+    found = [(view, lowers.get(view.id)) for view in views if view.id not in in_pairs]
     return Section(
         code=code,
         display=display,
         title=title,
-        entries=[resources.observation(view, names, has_encounter=_is_in(view, encounters)) for view in views],
+        entries=[
+            resources.blood_pressure(view, lower, names, has_encounter=_is_in(view, encounters))
+            if lower
+            else resources.observation(view, names, has_encounter=_is_in(view, encounters))
+            for view, lower in found
+        ],
         header=("What", "Result", "Flag", "Day", "Hospital"),
-        rows=[_observed_row(view) for view in views],
+        rows=[_pressure_row(view, lower) if lower else _observed_row(view) for view, lower in found],
     )
 
 
@@ -156,6 +181,17 @@ def _stated_row(stated: Stated) -> Sequence[str]:
 def _observed_row(view: RecordView) -> Sequence[str]:
     flag = (view.flag or "").replace("_", " ")
     return view.concept, f"{view.value} {view.unit}".strip(), flag, view.date or "not known", view.hospital_name
+
+
+def _pressure_row(upper: RecordView, lower: RecordView) -> Sequence[str]:
+    _concept, _value, flag, day, hospital = _observed_row(upper)
+    both = flag, _observed_row(lower)[2]
+    told = (
+        flag
+        if both[0] == both[1]
+        else ", ".join(f"{name}: {each}" for name, each in zip(UPPER_LOWER, both, strict=True) if each)
+    )
+    return "Blood pressure", f"{upper.value}/{lower.value} {upper.unit}".strip(), told, day, hospital
 
 
 def _no_allergies(names: Names) -> Json:

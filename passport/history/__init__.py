@@ -14,6 +14,7 @@ subquery, no queryset inside `__in`. Each function makes the same number of quer
     fresh     how far each hospital can be trusted
     chips     how many entries each filter would leave
     results   tests and measurements, one row each    trends  one of them through the years
+    vitals    their order, and which two numbers are one blood pressure
     medicines what is taken, was taken, and what nobody can say
     looks     who looked                      words, cursors   searching, paging
 """

@@ -159,16 +159,22 @@ class Concepts:
         return f"CIEL:{code}" if code else uuid.lower()
 
 
+def code_said(*, rule: str, concept_uuid: str) -> str:
+    """CIEL's code, as the rule of the category or the concept's uuid tells it; else empty."""
+    kind, _colon, rest = rule.partition(":CIEL:")
+    if rest and kind in {"mapping", "uuid"}:
+        return rest
+    found = CIEL_UUID.fullmatch(concept_uuid) if len(concept_uuid) == 36 else None
+    return found[1] if found else ""
+
+
 def concepts_of_rows(rows: Iterable["Row | RecordView"]) -> Concepts:
     """One query for every ten thousand concepts."""
     codes: dict[str, str] = {}
     asked: set[str] = set()
     for uuid, rule in {(row.concept_uuid, row.category_rule) for row in rows if row.concept_uuid}:
-        kind, _colon, rest = rule.partition(":CIEL:")
-        if rest and kind in {"mapping", "uuid"}:
-            codes[uuid.lower()] = rest
-        elif len(uuid) == 36 and (found := CIEL_UUID.fullmatch(uuid)):
-            codes[uuid.lower()] = found[1]
+        if code := code_said(rule=rule, concept_uuid=uuid):
+            codes[uuid.lower()] = code
         else:
             asked.add(uuid)
     wanted = sorted(asked)

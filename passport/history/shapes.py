@@ -1,7 +1,7 @@
 """What leaves this package, and what is asked of it: frozen shapes, filters, refusals."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -244,6 +244,7 @@ class Overview:
     medications: Sequence[Stated]
     latest_results: Sequence[RecordView]  # the newest of each test
     latest_vitals: Sequence[RecordView]  # the newest of each vital sign
+    repeated: Collection[str]  # ids of vital signs that were measured more than once at that moment
     freshness: Sequence[Freshness]
     may_hold_more: Sequence[str]  # names of hospitals where a human still has to decide about a match
     ends_come: tuple[int, ...]  # as long as it is the same, so are the records above, however late it is

@@ -1,13 +1,15 @@
 """The overview: what a doctor reads first."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from passport.access.scope import Scope, Visible
 from passport.history.fresh import freshness_of, may_hold_more
 from passport.history.kept import Reading
+from passport.history.results import code_said
 from passport.history.shapes import Overview, RecordView, Standing, Stated, Status
 from passport.history.shown import by_keys, clock, views_of
 from passport.history.standing import Ends, standing
@@ -60,18 +62,19 @@ def _shown(
     conditions = standing(rows, category=Category.CONDITION, clocks=clocks)
     medications = standing(rows, category=Category.MEDICATION, clocks=clocks)
     allergies = _allergies(rows)
-    newest = reading.keep("newest", n_records=len, make=lambda: _newest_of_each(seen))
+    newest = reading.keep("newest", n_records=lambda found: len(found.keys), make=lambda: _newest_of_each(seen))
     qualifiers = [row.key for row in rows if row.part_of in conditions or row.part_of in medications]
     # Of a long history few rows are shown: only these are read in full.
-    keys = [*conditions, *medications, *qualifiers, *allergies, *newest]
+    keys = [*conditions, *medications, *qualifiers, *allergies, *newest.keys]
     views = {view.id: view for view in views_of(by_keys(seen, keys), seen)}
-    latest = [views[key] for key in newest if key in views]
+    latest = [views[key] for key in newest.keys if key in views]
     return Overview(
         allergies=[views[key] for key in allergies if key in views],
         conditions=_stated(conditions, qualifiers, views),
         medications=_stated(medications, qualifiers, views),
         latest_results=[view for view in latest if view.category == Category.TEST],
         latest_vitals=[view for view in latest if view.category == Category.VITAL],
+        repeated=newest.repeated,
         freshness=(),
         may_hold_more=(),
         ends_come=ends_come,
@@ -99,22 +102,58 @@ def _stated(
     ]
 
 
-def _newest_of_each(seen: Visible) -> list[str]:
-    """Keys of the newest record of each vital sign and of each of the latest tests, newest first."""
-    rows = (
-        seen.records.filter(status=Status.CURRENT, category__in=[Category.TEST, Category.VITAL], part_of__isnull=True)
-        .order_by("-order_at", "-key")
-        .values_list("key", "category", "concept")
+class _Measured(NamedTuple):
+    """What is needed of a test or vital sign to see whether it is the newest of its kind."""
+
+    key: str
+    category: str
+    concept: str
+    category_rule: str
+    concept_uuid: str
+    order_at: int
+    group_id: int | None
+
+    @property
+    def name(self) -> str:
+        """As hospitals call it, or, for a vital sign that is known everywhere, its code."""
+        code = code_said(rule=self.category_rule, concept_uuid=self.concept_uuid)
+        return f"CIEL:{code}" if code and self.category == Category.VITAL else fold(self.concept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Newest:
+    keys: Sequence[str]
+    repeated: frozenset[str]
+
+
+def _newest_of_each(seen: Visible) -> _Newest:
+    """The newest record of each vital sign and of each of the latest tests, newest first."""
+    measured = seen.records.filter(
+        status=Status.CURRENT, category__in=[Category.TEST, Category.VITAL], part_of__isnull=True
     )
-    as_written: dict[tuple[str, str], str] = {}
-    for key, category, concept in rows:
-        as_written.setdefault((category, concept), key)
-    newest: dict[tuple[str, str], str] = {}
-    for (category, concept), key in as_written.items():
-        newest.setdefault((category, fold(concept)), key)
-    tests = [key for (category, _), key in newest.items() if category == Category.TEST]
+    rows = [_Measured._make(row) for row in measured.order_by("-order_at", "-key").values_list(*_Measured._fields)]
+    as_written: dict[tuple[str, ...], _Measured] = {}
+    for row in rows:
+        as_written.setdefault((row.category, row.concept, row.category_rule, row.concept_uuid), row)
+    newest: dict[tuple[str, str], _Measured] = {}
+    for row in as_written.values():
+        newest.setdefault((row.category, row.name), row)
+    tests = [row.key for row in newest.values() if row.category == Category.TEST]
     left_out = set(tests[LATEST_RESULTS:])
-    return [key for key in newest.values() if key not in left_out]
+    kept = [row for row in newest.values() if row.key not in left_out]
+    return _Newest(keys=[row.key for row in kept], repeated=_repeated(kept, rows))
+
+
+def _repeated(kept: Sequence[_Measured], rows: Sequence[_Measured]) -> frozenset[str]:
+    """Keys of those vital signs that stand more than once at their moment, in one group or outside any."""
+
+    def moment(row: _Measured) -> tuple[str, int, int | None]:
+        return row.key[:6], row.order_at, row.group_id
+
+    vitals = {(moment(row), row.name): row.key for row in kept if row.category == Category.VITAL}
+    moments = {found for found, _name in vitals}
+    n_there = Counter((moment(row), row.name) for row in rows if moment(row) in moments)
+    return frozenset(key for place, key in vitals.items() if n_there[place] > 1)
 
 
 def _allergies(rows: Iterable[_Row]) -> list[str]:

@@ -9,12 +9,11 @@ from passport.history.kept import Reading
 from passport.history.results import Concepts, Row, Subject, by_subject
 from passport.history.shapes import RecordView
 from passport.history.shown import by_keys, views_of
+from passport.history.vitals import PRESSURE
 from passport.models.record import Category
 
 #: Records of one page: what a small screen can hold, a chart can show apart, and a slow line can carry.
 LONGEST_TREND = 50
-#: CIEL: systolic and diastolic blood pressure, which mean something only together.
-PRESSURE = ("5085", "5086")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,10 +15,12 @@ from passport.history import Freshness, FreshnessState, Overview, RecordView
 from passport.history.kept import Reading
 from passport.history.news import last_here, news
 from passport.history.shapes import News, Year
+from passport.history.vitals import vitals_in_order
 from passport.models import User
 from passport.views import lines, words
 from passport.views.lines import Line, Pages
 from passport.views.plain import NO_WORDS, PlainWords, plain_words
+from passport.views.pressures import lines_of
 
 
 def up_to_date(found: Sequence[Freshness], *, now: dt.datetime) -> str:
@@ -37,8 +39,12 @@ def summary_words(found: Overview, *, pages: Pages, plain: PlainWords) -> dict[s
         "allergies": [dated(each) for each in found.allergies],
         "conditions": lines.stated(found.conditions, pages=pages, plain=plain),
         "medications": lines.stated(found.medications, pages=pages, plain=plain),
-        "results": [dated(each) for each in found.latest_results],
-        "vitals": [lines.line(each, pages=pages, plain=plain) for each in lines.vitals_in_order(found.latest_vitals)],
+        "results": lines_of(found.latest_results, make=dated),
+        "vitals": lines_of(
+            vitals_in_order(found.latest_vitals),
+            make=lambda each: lines.line(each, pages=pages, plain=plain),
+            lone=found.repeated,
+        ),
     }
 
 

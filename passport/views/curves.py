@@ -71,7 +71,7 @@ def trend_page(
     hospitals = list(dict.fromkeys(record.hospital for record in found.records))
     n_left_out = found.n_records - len(found.records)
     return TrendView(
-        name=_pressure() if found.is_pressure else about.name or _("Entry without a name"),
+        name=pressures.name() if found.is_pressure else about.name or _("Entry without a name"),
         own_name="" if found.is_pressure else about.own_name,
         charts=[
             _chart_view(each, index=index, trend=found, hospitals=hospitals) for index, each in enumerate(found.charts)
@@ -86,21 +86,13 @@ def trend_page(
     )
 
 
-def _pressure() -> str:
-    return _("Blood pressure")
-
-
 def _table_row(measured: Measured, *, pages: Pages, plain: PlainWords) -> TableRow:
-    record = measured.record
-    own = line(record, pages=pages, plain=plain)
-    if measured.lower is None:
-        return TableRow(line=own, range=bare_range(record), hospital=record.hospital_name)
-    lower = line(measured.lower, pages=pages, plain=plain)
+    record, lower = measured.record, measured.lower
     return TableRow(
-        line=pressures.as_one(own, lower, name=_pressure()),
-        range=pressures.both_ranges(record, measured.lower),
+        line=pressures.line_of(measured, make=lambda each: line(each, pages=pages, plain=plain)),
+        range=pressures.both_ranges(record, lower) if lower else bare_range(record),
         hospital=record.hospital_name,
-        lower_url=lower.url,
+        lower_url=pages.record(lower.id) if lower else "",
     )
 
 

@@ -18,8 +18,10 @@ from passport.models import Patient, User
 from passport.share_forms import CardForm, PrintForm
 from passport.sharing import content, paper, shares
 from passport.views import lines, share_words, words
+from passport.views.cards import visit_cards
 from passport.views.lines import Line, Pages
 from passport.views.plain import dose_words
+from passport.views.pressures import measured_lines
 from passport.views.record import frame, refused
 from passport.views.session import logged_in
 from passport.views.shares import READ, remember, shown_of
@@ -84,8 +86,11 @@ def on_paper(scope: Scope, *, what: str, now: dt.datetime) -> dict[str, Any]:
     """What a print page shows: the overview, and for the history every visit too."""
     pages = Pages()
     shown, plain = history.overview(scope=scope, now=now), dose_words()
-    measured = [*shown.latest_results, *lines.vitals_in_order(shown.latest_vitals)]
     visits = history.all_visits(scope=scope) if what == "history" else []
+
+    def dated(record: history.RecordView) -> Line:
+        return lines.line(record, pages=pages, with_day=True, with_hospital=True)
+
     return {
         "what": what,
         "holder": scope.patient,
@@ -94,12 +99,12 @@ def on_paper(scope: Scope, *, what: str, now: dt.datetime) -> dict[str, Any]:
         "freshness": [words.fresh_words(each, now=now) for each in shown.freshness],
         "may_hold_more": words.names(list(shown.may_hold_more)),
         "shown": {
-            "allergies": [lines.line(each, pages=pages, with_day=True, with_hospital=True) for each in shown.allergies],
+            "allergies": [dated(each) for each in shown.allergies],
             "conditions": lines.stated(shown.conditions, pages=pages),
             "medications": lines.stated(shown.medications, pages=pages, plain=plain),
-            "results": [lines.line(each, pages=pages, with_day=True, with_hospital=True) for each in measured],
+            "results": measured_lines(shown, make=dated),
         },
-        "cards": lines.visit_cards(visits, pages=pages, plain=plain),
+        "cards": visit_cards(visits, pages=pages, plain=plain),
         "is_partial": scope.is_partial,
     }
 

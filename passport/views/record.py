@@ -26,6 +26,7 @@ from passport.history.kept import Reading
 from passport.models import User
 from passport.models.record import Category
 from passport.views import chart, lines, permission_words, words
+from passport.views.cards import visit_cards
 from passport.views.choices import choices
 from passport.views.correction_words import AskedWords, asked_words
 from passport.views.kept_parts import kept_part
@@ -208,7 +209,7 @@ def _timeline(
         reading,
         "passport/parts/cards.html",
         *(asked, older, pages, new),
-        make=lambda: {"cards": lines.visit_cards(visits, pages=pages, plain=plain, since=since), "older": older},
+        make=lambda: {"cards": visit_cards(visits, pages=pages, plain=plain, since=since), "older": older},
         plain=plain,
     )
 

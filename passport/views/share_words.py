@@ -11,10 +11,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from passport.fhir import Wording
-from passport.fhir.codes import INTERPRETATIONS
+from passport.fhir.codes import BLOOD_PRESSURE, INTERPRETATIONS
 from passport.history import Overview
 from passport.models import Share, ShareOpening
-from passport.views import doses, words
+from passport.views import doses, pressures, words
 from passport.views.lines import YES_OR_NO
 from passport.views.plain import dose_words
 from passport.views.words import local, when
@@ -36,7 +36,8 @@ def codes() -> dict[str, str]:
         "upTo": _("up to %(high)s"),
     }
     answers = {answer: str(word) for answer, word in YES_OR_NO.items()}
-    return flags | {status: words.code(status) for status in STATUSES} | ranges | answers
+    pressure = {BLOOD_PRESSURE: pressures.name(), "upper": _("upper"), "lower": _("lower")}
+    return flags | {status: words.code(status) for status in STATUSES} | ranges | answers | pressure
 
 
 def wording(*, now: dt.datetime) -> Wording:

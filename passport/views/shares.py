@@ -25,6 +25,7 @@ from passport.sharing import content, links, opening, shares
 from passport.views import lines, share_words
 from passport.views.lines import Pages
 from passport.views.plain import dose_words
+from passport.views.pressures import measured_lines
 from passport.views.record import frame, refused
 from passport.views.session import address_of, logged_in
 
@@ -90,12 +91,15 @@ def _preview(patient: Patient, form: ShareForm, *, now: dt.datetime) -> dict[str
     pages = Pages()
     scope = content.scope_of(patient=patient, wish=form.wish())
     shown = history.overview(scope=scope, now=now)
-    measured = [*shown.latest_results, *lines.vitals_in_order(shown.latest_vitals)]
+
+    def dated(record: history.RecordView) -> lines.Line:
+        return lines.line(record, pages=pages, with_day=True, with_hospital=True)
+
     return {
-        "allergies": [lines.line(each, pages=pages, with_day=True, with_hospital=True) for each in shown.allergies],
+        "allergies": [dated(each) for each in shown.allergies],
         "conditions": lines.stated(shown.conditions, pages=pages),
         "medications": lines.stated(shown.medications, pages=pages, plain=dose_words()),
-        "results": [lines.line(each, pages=pages, with_day=True, with_hospital=True) for each in measured],
+        "results": measured_lines(shown, make=dated),
     }
 
 

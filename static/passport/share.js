@@ -114,27 +114,56 @@
     return (concept && (concept.text || (concept.coding && concept.coding[0] && concept.coding[0].display))) || "";
   }
 
+  function figure(quantity) {
+    return `${quantity.comparator || ""}${quantity.value}`;
+  }
+
   function amount(quantity) {
-    const unit = UNITS[quantity.code] || quantity.unit || "";
-    return `${quantity.comparator || ""}${quantity.value} ${unit}`.trim();
+    return `${figure(quantity)} ${UNITS[quantity.code] || quantity.unit || ""}`.trim();
+  }
+
+  // Both numbers of a blood pressure; of anything else nothing.
+  function numbers(resource) {
+    const both = code(resource.code) === "85354-9" && resource.component;
+    return both && both.length === 2 && both.every((one) => one.valueQuantity) ? both : null;
   }
 
   // The server's own pages read a computer's "True" and its dates in the same way.
   function value(resource) {
+    const both = numbers(resource);
+    if (both) return `${figure(both[0].valueQuantity)}/${amount(both[1].valueQuantity)}`;
     if (resource.valueQuantity) return amount(resource.valueQuantity);
     const written = resource.valueString || said(resource.valueCodeableConcept);
     if (/^(true|false)$/i.test(written)) return codes[written.toLowerCase()];
     return /^\d{4}-\d\d-\d\d$/.test(written) ? day(written) : written;
   }
 
-  function range(resource) {
+  function ends(resource) {
     const known = resource.referenceRange && resource.referenceRange[0];
     if (!known) return "";
     const said = known.low && known.high ? codes.between : known.low ? codes.from : codes.upTo;
-    const ends = said
+    return said
       .replace("%(low)s", known.low ? known.low.value : "")
       .replace("%(high)s", known.high ? known.high.value : "");
-    return codes.range.replace("%(range)s", ends);
+  }
+
+  function range(resource) {
+    const found = (numbers(resource) || [resource]).map(ends);
+    return found.some(Boolean) ? codes.range.replace("%(range)s", found.map((one) => one || "–").join(" / ")) : "";
+  }
+
+  function flagOf(resource) {
+    return code(resource.interpretation && resource.interpretation[0]);
+  }
+
+  // The class and the words. One word where it holds for both numbers; else which one it is said of.
+  function flag(resource) {
+    const found = (numbers(resource) || [resource]).map(flagOf);
+    if (new Set(found).size === 1) return codes[found[0]] ? [FLAGS[found[0]], codes[found[0]]] : null;
+    const said = found.map((one, place) => [one, place ? codes.lower : codes.upper]).filter(([one]) => codes[one]);
+    const out = said.filter(([one]) => one !== "N");
+    const told = out.length ? out : said;
+    return told.length ? [FLAGS[told[0][0]], told.map(([one, name]) => `${name}: ${codes[one]}`).join(", ")] : null;
   }
 
   function code(concept) {
@@ -179,12 +208,13 @@
     const item = add(add(list, "li"), "div", "", "line");
     const isObservation = resource.resourceType === "Observation";
     const dose = (resource.dosageInstruction || []).map((one) => one.text).filter(Boolean).join("; ");
-    add(item, "div", said(resource.code || resource.medicationCodeableConcept), "line-name");
+    const name = numbers(resource) ? codes["85354-9"] : said(resource.code || resource.medicationCodeableConcept);
+    add(item, "div", name, "line-name");
     if (isObservation) {
       const beside = add(item, "div", "", "line-value");
       add(beside, "strong", value(resource));
-      const flag = code(resource.interpretation && resource.interpretation[0]);
-      if (codes[flag]) add(beside, "span", codes[flag], `flag ${FLAGS[flag]}`);
+      const told = flag(resource);
+      if (told) add(beside, "span", told[1], `flag ${told[0]}`);
     }
     if (dose) add(item, "div", dose, "line-text");
     const facts = about(resource, names);

@@ -57,6 +57,10 @@ def test_a_recipient_opens_a_link(
     expect(page.get_by_role("heading", name="Claudine Uwimana")).to_be_visible()
     for words in ("Penicillin", "Metformin", "9.1 %", "usual range 4 to 6.5", "Kigali District Hospital"):
         expect(page.get_by_text(words).first).to_be_visible()
+    # both numbers of one measurement, and what is said of them
+    pressure = page.locator(".line", has_text="Blood pressure")
+    expect(pressure.locator(".line-value")).to_have_text("148/92 mmHghigh")
+    expect(pressure).to_contain_text("usual range 90 to 130 / 60 to 85")
     # what hospitals write stays text
     expect(page.get_by_text("<script>alert(1)</script>").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]

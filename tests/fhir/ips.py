@@ -33,7 +33,7 @@ MUST = {
         "subject",
         "performer",
         "effectiveDateTime|_effectiveDateTime",
-        "valueQuantity|valueString|valueCodeableConcept|dataAbsentReason",
+        "valueQuantity|valueString|valueCodeableConcept|dataAbsentReason|component",
     ],
     "Encounter": ["status", "class", "subject"],
     "Organization": ["name"],

@@ -69,7 +69,7 @@ def let_in(alice: Patient, doctor: User) -> Client:
 
 def test_one_screen_holds_what_a_consultation_needs(alice: Patient, let_in: Client) -> None:
     page = text_of(let_in, page_of(alice))
-    for words in ("Penicillin", "Hypertension", "Metformin", "HbA1c", "critically high", "Systolic blood pressure"):
+    for words in ("Penicillin", "Hypertension", "Metformin", "HbA1c", "critically high", "Blood pressure", "148/92"):
         assert words in page
 
 

@@ -419,7 +419,7 @@ def test_a_session_without_the_code_is_none_where_the_code_is_required(world: Wo
 
 def test_the_overview_says_what_matters(world: World) -> None:
     page = text_of(logged_in(world.alice.user), "/")
-    for words in ("Penicillin", "Hypertension", "Metformin", "HbA1c", "critically high", "Systolic blood pressure"):
+    for words in ("Penicillin", "Hypertension", "Metformin", "HbA1c", "critically high", "Blood pressure", "148/92"):
         assert words in page
     assert "Haemoglobin" not in page  # withdrawn
 
