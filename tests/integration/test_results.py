@@ -254,7 +254,7 @@ def test_a_patient_without_results_reads_why(alice: Patient, district: Hospital)
     Hospital.objects.update(state="retired")
     assert "No hospital has been found yet" in page_of(alice)
     Hospital.objects.update(state="live")
-    chart_of(alice, district).save()
+    Chart(patient=alice, hospital=district, now=timezone.now()).save()
     assert "none has recorded a test or a measurement" in page_of(alice)
 
 
