@@ -12,6 +12,7 @@ from typing import Any
 import django
 import pytest
 from django.conf import settings
+from django.utils import translation
 
 from tests.audit_fixtures import liftable_audit  # noqa: F401 - a fixture, autouse
 from tests.chromium import browser, open_page  # noqa: F401 - fixtures
@@ -109,6 +110,13 @@ def emptied_records(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if {"db", "transactional_db"} & set(request.fixturenames) or request.node.get_closest_marker("django_db"):
         chosen.empty_records()
+
+
+@pytest.fixture(autouse=True)
+def in_the_usual_language() -> Iterator[None]:
+    """The language that one test or its pages switched on is not the next one's."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,11 +1,13 @@
 """Medicines: current, past, unknown by the hospitals' own dates; and two hospitals that prescribe one drug."""
 
 import datetime as dt
+from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -22,8 +24,11 @@ METFORMIN = "79651AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 
 @pytest.fixture(autouse=True)
-def _ground(settings: Any) -> None:
+def _ground(settings: Any) -> Iterator[None]:
+    """On the day of these prescriptions, whatever day it is: they grow old."""
     Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
+    with time_machine.travel(NOW):
+        yield
 
 
 @pytest.fixture
