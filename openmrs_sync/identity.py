@@ -73,7 +73,8 @@ def judge(
     than these, perhaps of the whole hospital.
     """
     facts = patient_facts(patient_id for person_id in persons for patient_id in patients.get(person_id, ()))
-    decided = decisions(hospital=hospital, person_uuids=(person.uuid for person in persons.values()))
+    uuids = {uuid for person in persons.values() for uuid in (person.uuid, *person.merged_uuids)}
+    decided = decisions(hospital=hospital, person_uuids=uuids)
     verdicts: dict[int, matcher.Verdict | None] = {}
     for person_id, person in persons.items():
         verdicts[person_id] = matcher.match(
@@ -83,6 +84,12 @@ def judge(
             patients=[facts[patient_id] for patient_id in patients.get(person_id, ()) if patient_id in facts],
             is_crowded=person_id in crowded,
             decisions=decided.get(person.uuid, {}),
+            told_apart={
+                patient_id
+                for uuid in person.merged_uuids
+                for patient_id, verdict in decided.get(uuid, {}).items()
+                if verdict == LinkDecision.Verdict.DIFFERENT
+            },
         )
     return Matches(verdicts=verdicts)
 

@@ -4,7 +4,7 @@ A person is matched by normalised National IDs alone; sex and birth year can onl
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -48,11 +48,14 @@ def match(
     patients: Sequence[PatientFacts],
     is_crowded: bool,
     decisions: Mapping[UUID, str],
+    told_apart: Collection[UUID] = (),
 ) -> Verdict | None:
     """Decide for one person whose numbers lead to `patients`; None when they lead to nobody.
 
     `decisions`: patient → "same" | "different", what humans said of this person before, the latest last; they are
     final, and of two patients that are "same" the later is meant.
+    `told_apart`: the patients that somebody is not who was merged into this person at the hospital: by a merge their
+    number and their rows came here, and only a human says whose these are.
     """
     if not patients:
         return None
@@ -64,15 +67,20 @@ def match(
     if not open_ones:
         return Verdict(state=UNLINKED, reason="decided_different", patient_id=patients[0].patient_id)
     patient = open_ones[0]
-    if reason := _contradiction(person=person, patients=open_ones, is_crowded=is_crowded):
+    is_told_apart = any(each.patient_id in told_apart for each in open_ones)
+    if reason := _contradiction(person=person, patients=open_ones, is_crowded=is_crowded, is_told_apart=is_told_apart):
         candidates = tuple(each.patient_id for each in open_ones)
         return Verdict(state=HELD, reason=reason, patient_id=patient.patient_id, candidates=candidates)
     return Verdict(state=LINKED, reason="national_id", patient_id=patient.patient_id)
 
 
-def _contradiction(*, person: PersonFacts, patients: Sequence[PatientFacts], is_crowded: bool) -> str:
+def _contradiction(
+    *, person: PersonFacts, patients: Sequence[PatientFacts], is_crowded: bool, is_told_apart: bool
+) -> str:
     if len(patients) > 1:
         return "two_patients"
+    if is_told_apart:
+        return "merged_told_apart"
     if is_crowded:
         return "crowded_number"
     patient = patients[0]

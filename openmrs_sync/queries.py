@@ -100,6 +100,16 @@ def voided_patients(person_ids: Iterable[int]) -> str:
     )
 
 
+def merged_into(schema: Schema, person_ids: Iterable[int]) -> str:
+    """(winner, loser, the loser's uuid): who was merged into one of these."""
+    log = f"person_merge_log m{_forced(schema, 'person_merge_log', 'winner_person_id')}"
+    return (
+        f"SELECT m.winner_person_id, m.loser_person_id, p.uuid FROM {log}"
+        " JOIN person p ON p.person_id = m.loser_person_id"
+        f" WHERE m.voided = 0 AND m.winner_person_id IN {_ids(person_ids)}"
+    )
+
+
 def identifiers(schema: Schema, person_ids: Iterable[int], identifier_type_ids: Iterable[int]) -> str:
     """Live identifiers of the chosen types. Not `preferred = 1`: a National ID hardly ever is."""
     return (

@@ -4,7 +4,7 @@ Call at one moment (`hospitals.moments`). Errors of `fetch` pass through.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -155,9 +155,11 @@ def read_identity(
 ) -> tuple[dict[int, PersonRow], list[IdentifierRow]]:
     """Return the persons that exist, by id, and their live identifiers of these types."""
     voided = {row[0] for row in _fetch_in(fetch, queries.voided_patients, person_ids)}
+    merged = _read_merged(fetch, schema, person_ids)
     persons = {
         person_id: PersonRow(
-            person_id, uuid, sex, birth_date, bool(is_estimated), bool(is_voided) or person_id in voided
+            *(person_id, uuid, sex, birth_date, bool(is_estimated), bool(is_voided) or person_id in voided),
+            merged_uuids=merged.get(person_id, ()),
         )
         for person_id, uuid, sex, birth_date, is_estimated, is_voided in _fetch_in(
             fetch, lambda ids: queries.persons(schema, ids), person_ids
@@ -168,6 +170,32 @@ def read_identity(
     return persons, _read(
         fetch, lambda ids: queries.identifiers(schema, ids, identifier_type_ids), person_ids, IdentifierRow
     )
+
+
+def _read_merged(fetch: Fetch, schema: Schema, person_ids: Sequence[int]) -> dict[int, list[str]]:
+    """Return person → the uuids of all who were merged into them. Whoever took nobody over is absent."""
+    if not schema.has("person_merge_log"):
+        return {}
+    losers: dict[int, dict[int, str]] = {}
+    to_ask: Iterable[int] = person_ids
+    while to_ask:
+        found = {person_id: dict[int, str]() for person_id in to_ask}
+        for winner, loser, uuid in _fetch_in(fetch, lambda ids: queries.merged_into(schema, ids), to_ask):
+            found[winner][loser] = uuid
+        losers |= found
+        to_ask = {loser for of_one in found.values() for loser in of_one} - losers.keys()
+    return {person_id: _all_merged(losers, person_id) for person_id in person_ids if losers[person_id]}
+
+
+def _all_merged(losers: Mapping[int, Mapping[int, str]], person_id: int) -> list[str]:
+    """Two may have been merged into each other: nobody is taken twice."""
+    found, left = dict[int, str](), [person_id]
+    while left:
+        for loser, uuid in losers[left.pop()].items():
+            if loser not in found and loser != person_id:
+                found[loser] = uuid
+                left.append(loser)
+    return sorted(found.values())
 
 
 def read_owners(fetch: Fetch, schema: Schema, *, table: str, ids: Iterable[int]) -> dict[int, int]:

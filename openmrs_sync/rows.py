@@ -84,6 +84,7 @@ class PersonRow(NamedTuple):
     birth_date: dt.date | None
     is_birth_date_estimated: bool
     is_voided: bool  # the person's row, or the patient's
+    merged_uuids: Sequence[str] = ()  # of all who were merged into this person, in however many steps
 
 
 class ObsRow(NamedTuple):

@@ -7,6 +7,7 @@ LINK_REASONS = {
     "birth_year_differs": "the birth years are too far apart",
     "crowded_number": "this National ID stands on five or more persons of the hospital",
     "two_patients": "the person's numbers lead to two patients",
+    "merged_told_apart": "somebody whom a human told apart from this patient was merged into the person",
     "decided_same": "a human decided: the same human",
     "decided_different": "a human decided: not the same human",
     "decision_undone": "a decision was undone; the next look at the hospital judges again",

@@ -7,7 +7,7 @@ mistake of the engine cannot be here too (test_derivation.py holds it to that).
 import datetime as dt
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -33,6 +33,7 @@ DICTIONARIES = {
     "person": "person_id",
     "patient": "patient_id",
     "patient_identifier": "patient_identifier_id",
+    "person_merge_log": "person_merge_log_id",
     "patient_identifier_type": "patient_identifier_type_id",
     "person_name": "person_name_id",
     "encounter_provider": "encounter_provider_id",
@@ -172,13 +173,35 @@ def matches(tables: Tables, ours: OurSide) -> dict[int, Match]:
             {id(holder_of[number]): holder_of[number] for number in of_person}.values(),
             is_crowded=any(bearers[number] >= CROWD for number in of_person),
             decisions=ours.decisions,
+            merged={tables.rows["person"][one]["uuid"] for one in _merged_into(tables, person_id)},
         )
         for person_id, of_person in numbers.items()
         if person_id in tables.rows["person"]
     }
 
 
-def _match(person: Row, holders: Iterable[Holder], *, is_crowded: bool, decisions: Sequence[Decision]) -> Match:
+def _merged_into(tables: Tables, person_id: int) -> set[int]:
+    """Who still has a row and was merged into this person, or into one who was."""
+    found: set[int] = set()
+    while True:
+        more = {
+            row["loser_person_id"]
+            for row in tables.rows["person_merge_log"].values()
+            if not row["voided"] and row["winner_person_id"] in {person_id, *found}
+        } & tables.rows["person"].keys()
+        if more <= found:
+            return found - {person_id}
+        found |= more
+
+
+def _match(
+    person: Row,
+    holders: Iterable[Holder],
+    *,
+    is_crowded: bool,
+    decisions: Sequence[Decision],
+    merged: Collection[str] = (),
+) -> Match:
     said = {
         decision.patient: decision.is_same for decision in decisions if decision.person_uuid == person["uuid"]
     }  # the latest word on each
@@ -189,7 +212,10 @@ def _match(person: Row, holders: Iterable[Holder], *, is_crowded: bool, decision
     left = [one for one in holders if said.get(one.patient) is not False]
     if not left:
         return Match("unlinked")
-    if len(left) > 1 or is_crowded or _contradicts(person, left[0]):
+    # the latest word on each pair counts
+    of_merged = {(one.person_uuid, one.patient): one.is_same for one in decisions if one.person_uuid in merged}
+    is_told_apart = any(patient == left[0].patient and not is_same for (_, patient), is_same in of_merged.items())
+    if len(left) > 1 or is_crowded or is_told_apart or _contradicts(person, left[0]):
         return Match("held")
     return Match("linked", left[0].patient)
 

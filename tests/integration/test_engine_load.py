@@ -413,6 +413,7 @@ EXPECTED: dict[str, tuple[Callable[[Schema, range], Sent], set[str]] | None] = {
     "queries.identifier_types": (lambda s, _i: [(queries.identifier_types(s), ())], DICTIONARIES),
     "queries.persons": (lambda s, i: [(queries.persons(s, i), ())], set()),
     "queries.voided_patients": (lambda _s, i: [(queries.voided_patients(i), ())], set()),
+    "queries.merged_into": (lambda s, i: [(queries.merged_into(s, i), ())], set()),
     "queries.identifiers": (lambda s, i: [(queries.identifiers(s, i, FEW), ())], set()),
     **{
         f"queries.{name}": (lambda s, i, name=name: [(getattr(queries, name)(s, i), ())], set())

@@ -1,6 +1,7 @@
 """Who at a hospital is whom, and when that changes: late numbers, wrong numbers, decisions, two hospitals alike."""
 
 import datetime as dt
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
@@ -29,7 +30,7 @@ def seen(site: Site, person: int, *values: float) -> list[int]:
 
 
 def admin() -> User:
-    return User.objects.create_user("ada", password=None, role="admin")
+    return User.objects.filter(username="ada").first() or User.objects.create_user("ada", password=None, role="admin")
 
 
 def decide(link: Link, verdict: str) -> LinkDecision:
@@ -128,6 +129,41 @@ def test_a_person_whose_numbers_lead_to_two_patients_is_held(kigali: Site) -> No
     kigali.pretend.add_identifier(person, BOB)
     kigali.sync()
     assert list(Link.objects.values_list("state", "reason")) == [("held", "two_patients")]
+
+
+@pytest.mark.parametrize("n_steps", [1, 2])
+@pytest.mark.parametrize("is_linked_before", [False, True])
+def test_who_takes_over_somebody_told_apart_shows_nothing_until_a_human_speaks(
+    kigali: Site, is_linked_before: bool, n_steps: int
+) -> None:
+    """T27: a merge at the hospital carries number and rows of a person who is not this patient to somebody else."""
+    other = kigali.add_holder(ALICE)
+    seen(kigali, other, 60.0)
+    winner = kigali.pretend.add_person(national_id=ALICE if is_linked_before else None)
+    kigali.sync()
+    decide(world.link_of(kigali.hospital, other), "different")
+    between = [kigali.pretend.add_person() for _ in range(n_steps - 1)]
+    for loser, taker in pairwise([other, *between, winner]):
+        kigali.pretend.merge_patients(taker, loser)
+    kigali.sync(deep=False)
+    kigali.sync(deep=False)
+    link = world.link_of(kigali.hospital, winner)
+    assert (link.state, link.reason) == (LinkState.HELD, "merged_told_apart")
+    assert not world.shown(kigali.hospital)
+    decide(link, "same")
+    kigali.sync(deep=False)
+    assert [record.value for (table, _), record in world.shown(kigali.hospital).items() if table == "obs"] == ["60"]
+
+
+def test_two_who_were_merged_into_each_other_are_each_the_other(kigali: Site) -> None:
+    one, other = kigali.add_holder(ALICE), kigali.pretend.add_person(national_id=ALICE)
+    kigali.sync()
+    decide(world.link_of(kigali.hospital, one), "different")
+    kigali.pretend.merge_patients(other, one)
+    kigali.pretend.merge_patients(one, other)
+    kigali.sync()
+    states = {link.person_id: link.state for link in Link.objects.all()}
+    assert states == {one: LinkState.UNLINKED, other: LinkState.ENDED}
 
 
 def test_who_is_held_for_another_reason_by_now_is_said_to_be(kigali: Site) -> None:

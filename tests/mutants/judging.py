@@ -124,6 +124,22 @@ JUDGING = (
         tests=(f"{ENGINE}matching.py::test_who_is_held_for_another_reason_by_now_is_said_to_be",),
     ),
     Mutant(
+        name="merged-and-told-apart-no-more",
+        file=_MATCHER,
+        old="    if is_told_apart:\n",
+        new="    if is_told_apart and not patients:\n",
+        why="whom a human told apart is shown again when the hospital merges them into somebody else",
+        tests=(f"{ENGINE}matching.py::test_who_takes_over_somebody_told_apart_shows_nothing_until_a_human_speaks",),
+    ),
+    Mutant(
+        name="merged-in-two-steps",
+        file="openmrs_sync/reader.py",
+        old="                left.append(loser)\n",
+        new="",
+        why="the same after a second merge",
+        tests=(f"{ENGINE}matching.py::test_who_takes_over_somebody_told_apart_shows_nothing_until_a_human_speaks",),
+    ),
+    Mutant(
         name="a-crowd-that-gathers-later",
         file=_IDENTITY,
         old="        or person_id in crowded\n",

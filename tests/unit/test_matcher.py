@@ -94,6 +94,23 @@ def test_a_human_who_said_different_keeps_them_apart() -> None:
     assert judged(person(), patient(), decisions={ALICE: "different"}) == ("unlinked", "decided_different")
 
 
+def test_who_took_over_somebody_that_was_told_apart_is_held_until_a_human_speaks() -> None:
+    def found(decisions: dict[UUID, str]) -> Verdict | None:
+        patients = [patient()]
+        return match(person=person(), patients=patients, is_crowded=False, decisions=decisions, told_apart={ALICE})
+
+    held = Verdict(state="held", reason="merged_told_apart", patient_id=ALICE, candidates=(ALICE,))
+    assert found({}) == held
+    assert found({ALICE: "same"}) == Verdict(state="linked", reason="decided_same", patient_id=ALICE)
+    assert found({ALICE: "different"}) == Verdict(state="unlinked", reason="decided_different", patient_id=ALICE)
+
+
+def test_who_took_over_somebody_that_was_told_apart_from_another_patient_is_linked() -> None:
+    found = match(person=person(), patients=[patient()], is_crowded=False, decisions={}, told_apart={BOB})
+    assert found is not None
+    assert found.state == "linked"
+
+
 def test_of_two_candidates_the_one_that_is_left_is_judged_alone() -> None:
     verdict = match(
         person=person(), patients=[patient(), patient(BOB)], is_crowded=False, decisions={ALICE: "different"}
