@@ -130,7 +130,9 @@ class OurSide:
     decisions: Sequence[Decision]
     time_zone: str
     locales: Sequence[str]
-    national_id_type: str = "National ID"
+    national_id_types: Sequence[str] = ("National ID",)
+    #: normalised: they stand for no number, whoever holds one
+    placeholders: frozenset[str] = frozenset()
     #: concept uuid → (category or "", is hidden)
     rules: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
 
@@ -158,9 +160,11 @@ def matches(tables: Tables, ours: OurSide) -> dict[int, Match]:
     types = {
         row["patient_identifier_type_id"]
         for row in tables.rows["patient_identifier_type"].values()
-        if row["name"] == ours.national_id_type
+        if row["name"] in ours.national_id_types
     }
     holder_of = {normalised(number): holder for holder in ours.holders for number in holder.numbers}
+    for number in ours.placeholders:
+        holder_of.pop(number, None)
     numbers: dict[int, set[str]] = defaultdict(set)
     for row in tables.rows["patient_identifier"].values():
         number = normalised(row["identifier"])

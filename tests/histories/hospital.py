@@ -22,6 +22,8 @@ NUMBERS = (
     *("1199570012121212", "1198880034343434", "1197180056565656", "1200270078787878", "1196480090909090"),
     "1199970011112222",
 )
+#: A type that an admin may choose beside "National ID".
+OTHER_TYPE = "Old Identification Number"
 NUMERIC = ("weight", "temperature", "pulse", "gravida", "haemoglobin")
 CODED = (("malaria rdt", "positive"), ("symptom", "fever"), ("blood group", "group O+"), ("smoker", "true"))
 DISEASES = ("malaria", "diabetes", "pneumonia", "something not coded")
@@ -40,6 +42,7 @@ SILENT = {
 #: What changes who somebody is, or whose a row is.
 WHO = {
     *("add_identifier", "correct_identifier", "void_identifier", "unvoid_identifier", "move_identifier"),
+    *("add_old_identifier", "retype_identifier", "change_person_uuid"),
     *("correct_sex", "correct_birth_date", "void_patient", "purge_patient", "merge_patients", "void_only_the_person"),
     *("give_obs_to_another", "move_encounter", "move_visit", "give_condition_to_another"),
 }
@@ -135,6 +138,25 @@ def unvoid_identifier(h: PretendHospital, pick: int, other: int, n: int) -> None
 @verb
 def move_identifier(h: PretendHospital, pick: int, other: int, n: int) -> None:
     h.move_identifier(number_row(h, pick), person(h, other))
+
+
+@verb
+def add_old_identifier(h: PretendHospital, pick: int, other: int, n: int) -> None:
+    h.add_identifier(person(h, pick), typed(other, n), type=OTHER_TYPE)
+
+
+@verb
+def retype_identifier(h: PretendHospital, pick: int, other: int, n: int) -> None:
+    """Typed into the wrong field, and put into the other."""
+    kinds = [h.identifier_type(name) for name in ("National ID", OTHER_TYPE)]
+    row = one(h, "patient_identifier", pick, f"identifier_type IN ({kinds[0]}, {kinds[1]})")
+    h.change("patient_identifier", row, identifier_type=kinds[n % 2])
+
+
+@verb
+def change_person_uuid(h: PretendHospital, pick: int, other: int, n: int) -> None:
+    """As a script does that makes duplicate uuids unique; more than one of those that we remember is another source."""
+    h.change("person", person(h, pick), uuid=f"{n:02d}{other:02d}0000-0000-4000-8000-00000000{pick:04d}")
 
 
 def number_row(h: PretendHospital, pick: int, where: str = "") -> int:

@@ -37,10 +37,11 @@ our_steps = st.one_of(
     st.tuples(st.just("add_number"), st.tuples(small, small)),
     st.tuples(st.just("register"), st.tuples(small)),
     st.tuples(st.just("correct_number"), st.tuples(small, small, small)),
+    st.tuples(st.just("list_placeholder"), st.tuples(small, st.booleans())),
     st.tuples(st.just("join"), st.tuples(small, small)),
     st.tuples(st.just("part"), st.tuples(small)),
     st.tuples(st.just("erase"), st.tuples(small)),
-    st.tuples(st.just("configure"), st.tuples(st.sampled_from(["zone", "rule"]), small, small)),
+    st.tuples(st.just("configure"), st.tuples(st.sampled_from(["zone", "rule", "types"]), small, small)),
     st.tuples(st.just("commit"), st.tuples(st.sampled_from([1, 2]))),
 )
 some_steps = st.lists(our_steps, min_size=1, max_size=3)
@@ -190,6 +191,10 @@ class Histories(RuleBasedStateMachine):
     def correct_number(self, pick: int, other: int, n: int) -> None:
         self._see(lambda: self.stage.correct_number(pick, other, n))
 
+    @rule(other=small, is_on=st.booleans())
+    def list_placeholder(self, other: int, is_on: bool) -> None:
+        self._see(lambda: self.stage.list_placeholder(other, is_on))
+
     @rule(pick=small, other=small)
     def join(self, pick: int, other: int) -> None:
         self._see(lambda: self.stage.join(pick, other))
@@ -215,7 +220,7 @@ class Histories(RuleBasedStateMachine):
     def undo(self, pick: int) -> None:
         self._see(lambda: self.stage.undo(pick))
 
-    @rule(what=st.sampled_from(["zone", "languages", "rule", "rule"]), pick=small, n=small)
+    @rule(what=st.sampled_from(["zone", "languages", "rule", "rule", "types"]), pick=small, n=small)
     def configure(self, what: str, pick: int, n: int) -> None:
         self._see(lambda: self.stage.configure(what, pick, n))
 

@@ -23,7 +23,16 @@ from openmrs_sync import claims, links, pipeline, receipts
 from openmrs_sync.models import ConceptRule, ParkedRow, SyncRun
 from passport import erasure, merging, registration
 from passport.access import scope
-from passport.models import Link, LinkDecision, Merge, Patient, PatientIdentifier, Record, User
+from passport.models import (
+    Link,
+    LinkDecision,
+    Merge,
+    Patient,
+    PatientIdentifier,
+    PlaceholderNumber,
+    Record,
+    User,
+)
 from passport.models.links import LinkState
 from tests.histories import hospital as at_the_hospital
 from tests.histories.batches import in_small_batches, in_this_thread, on_this_line
@@ -55,6 +64,7 @@ COMPARED = (
 )
 ZONES = ("Africa/Cairo", "Africa/Kigali", "America/Sao_Paulo")
 LANGUAGES = (["en"], ["fr", "en"], ["rw"])
+TYPES = (["National ID"], ["National ID", at_the_hospital.OTHER_TYPE])
 #: The tables that a verb of `hospital` writes to.
 CHANGED = {
     *("person", "person_name", "patient", "patient_identifier", "person_merge_log", "visit", "encounter"),
@@ -238,6 +248,8 @@ class Stage:
     time_zone: str = ZONES[0]
     locales: list[str] = field(default_factory=lambda: list(LANGUAGES[0]))
     rules: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    types: list[str] = field(default_factory=lambda: list(TYPES[0]))
+    placeholders: set[str] = field(default_factory=set)
     _undo: ExitStack = field(default_factory=ExitStack)
     _reading: Any = None
     #: what was seen last, and how many rows our store had changed by then
@@ -349,6 +361,8 @@ class Stage:
 
     def register(self, other: int, *, is_noted: bool = True) -> None:
         number = at_the_hospital.NUMBERS[other % len(at_the_hospital.NUMBERS)]
+        if number in self.placeholders:
+            return
         registered = registration.register_patient(
             national_id=number, sex="F", birth_date=dt.date(1990, 1, 1), actor=None, now=self.now
         )
@@ -363,7 +377,7 @@ class Stage:
         """Give a passport holder one more number."""
         number = at_the_hospital.NUMBERS[other % len(at_the_hospital.NUMBERS)]
         patient = self._one_of_ours(pick)
-        with suppress(registration.NumberTaken):
+        with suppress(registration.NumberTaken, registration.NumberIsPlaceholder):
             registration.add_identifier(patient=patient, national_id=number, actor=None, now=self.now)
         self._ask_who_is_who()
 
@@ -372,11 +386,23 @@ class Stage:
         number = at_the_hospital.NUMBERS[other % len(at_the_hospital.NUMBERS)]
         found = PatientIdentifier.objects.filter(patient=self._one_of_ours(pick)).order_by("pk")
         if wrong := list(found)[n // 2 % max(len(found), 1) :]:
-            with suppress(registration.NumberTaken):
+            with suppress(registration.NumberTaken, registration.NumberIsPlaceholder):
                 registration.correct_identifier(
                     identifier=wrong[0], national_id=number, keeps_old=bool(n % 2), actor=None, now=self.now
                 )
         self._ask_who_is_who()
+
+    def list_placeholder(self, other: int, is_on: bool) -> None:
+        """A number goes on the list of those that stand for none, or comes off it; somebody may hold it all the same:
+        who was registered at that very moment.
+        """
+        number = at_the_hospital.NUMBERS[1 + other % (len(at_the_hospital.NUMBERS) - 1)]
+        PlaceholderNumber.objects.filter(number=number).delete()
+        self.placeholders.discard(number)
+        if is_on:
+            PlaceholderNumber.objects.create(number=number)
+            self.placeholders.add(number)
+        self.note_truth()
 
     def join(self, pick: int, other: int) -> None:
         """Two passports turn out to be one person's."""
@@ -452,13 +478,11 @@ class Stage:
         if not found:
             return
         link = found[pick % len(found)]
-        here = [patient for patient in self.holders if patient not in self.joined.values()]
-        candidates = [patient for patient in here if str(patient) in link.candidates] or [link.patient_id]
+        candidates = [patient for patient in self.holders if str(patient) in link.candidates] or [link.patient_id]
         patient_id = candidates[other % len(candidates)]
         verdict = "same" if is_same else "different"
-        decision = links.decide(link=link, verdict=verdict, actor=self.place.admin, now=self.now, patient_id=patient_id)
-        self.said.append(Said(decision.pk, link.person_uuid, patient_id, is_same))
-        self.note_truth()
+        links.decide(link=link, verdict=verdict, actor=self.place.admin, now=self.now, patient_id=patient_id)
+        self._ask_who_is_who()  # of a passport that was joined it is said of the other one
 
     def undo(self, pick: int) -> None:
         if self.said:
@@ -473,6 +497,9 @@ class Stage:
         with transaction.atomic():
             if what == "zone":
                 self.time_zone = changes["time_zone"] = ZONES[n % 3]
+            elif what == "types":
+                self.types = changes["national_id_types"] = list(TYPES[n % 2])
+                changes["national_id_type_uuids"] = {}
             elif what == "languages":
                 self.locales = changes["locales"] = list(LANGUAGES[n % 3])
             else:
@@ -629,6 +656,8 @@ class Stage:
                 time_zone=self.time_zone,
                 locales=self.locales,
                 rules=self.rules,
+                national_id_types=self.types,
+                placeholders=frozenset(self.placeholders),
             ),
         )
 
