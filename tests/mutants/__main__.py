@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 
 from tests.mutants import MUTANTS, Mutant
+from tests.stores.suites import environment_of_another
 
 ROOT = Path(__file__).resolve().parents[2]
 #: The other half of a rule's tests looks for the very words that are broken here.
@@ -170,7 +171,7 @@ def copied() -> Iterator[Path]:
 
 
 def noticed(tree: Path, tests: Sequence[str]) -> str:
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(tree), "CI_STRICT": "1"}
+    environment = environment_of_another() | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(tree), "CI_STRICT": "1"}
     command = [sys.executable, "-m", "pytest", "-x", *CHOSEN, *tests]
     done = subprocess.run(
         command, cwd=tree, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
